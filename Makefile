@@ -1,0 +1,75 @@
+# The two commands: `make run` tries the template out, `make test` tests it.
+# Both need Python 3.11 or newer, its venv module, and a package index; nothing else.
+
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help run play test check format bake clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Every tool comes from .venv; uv uses the Python that made it and downloads no other.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export UV_PYTHON = $(CURDIR)/.venv/bin/python
+export UV_PYTHON_DOWNLOADS ?= never
+# pip trusts the certificates that the system trusts; so shall uv, where the system has a list.
+ifneq ($(wildcard /etc/ssl/cert.pem /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
+
+run: bake ## make a project from the default answers and start it
+	@cd .baked/* && echo "Starting it. Open http://127.0.0.1:$${APP_PORT:-8000} in two windows; Ctrl-C ends it." \
+		&& $(MAKE) --no-print-directory run
+
+play: bake ## make a project from other answers: make play auth=none license=BSD-3-Clause
+	@cd .baked/* && echo "It is in $$(pwd); what to do there:" && $(MAKE) --no-print-directory
+
+# What stands on make's command line, each value by the environment, so that it may hold quotes.
+ANSWERS = $(foreach key,$(.VARIABLES),$(if $(findstring command line,$(origin $(key))),$(key)="$$$(key)"))
+
+bake: .venv/.run
+	@echo "Making the project in .baked ..."
+	@rm -rf .baked
+	@cookiecutter . --no-input --default-config --output-dir .baked $(ANSWERS)
+
+test: .venv/.test ## test the template and what it makes; make test args="-k refusals" some of it
+	@echo "Testing. The suites of the generated projects take most of the time."
+	@pytest -v $(args)
+
+check: .venv/.test ## lint the template as it stands, and everything around it
+	@ruff check --extend-exclude adapters.py .
+	@ruff format --check --extend-exclude adapters.py .
+
+format: .venv/.test ## put the sources in shape
+	@ruff check --fix --extend-exclude adapters.py .
+	@ruff format --extend-exclude adapters.py .
+
+clean: ## remove what make made
+	rm -rf .venv .baked
+
+# One stamp per interpreter: another PYTHON makes .venv anew.
+PYTHON_STAMP := .venv/.made-by-$(subst /,-,$(PYTHON))
+
+$(PYTHON_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; \
+		exit 1; }
+	@echo "Creating .venv ..."
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) cannot create environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; }
+	@touch $@
+
+.venv/.run: pyproject.toml $(PYTHON_STAMP)
+	@echo "Installing uv and cookiecutter into .venv ..."
+	@python -m pip install -qq --disable-pip-version-check $$(python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["run"])')
+	@touch $@
+
+.venv/.test: .venv/.run
+	@echo "Installing what the tests need into .venv ..."
+	@uv pip install --quiet --group test
+	@touch $@

@@ -1,0 +1,56 @@
+"""Who asks over HTTP, for routes: `principal: CurrentPrincipal` in a signature says it all."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from ..protocol.errors import CommandError, Disconnect, ErrorCode
+from ..settings import Section
+from .base import Authenticator, Principal
+
+SERVER = Principal(user="server", scopes=frozenset({"publish", "notify", "admin"}))
+"""Who knows the API key: another server of yours."""
+
+_key = APIKeyHeader(name="X-API-Key", auto_error=False)
+_bearer = HTTPBearer(auto_error=False)
+
+
+class KeySettings(Section):
+    """`APP_API_KEY`, with which other servers publish; without it they cannot."""
+
+    api_key: str | None = None
+
+
+async def current_principal(
+    request: Request,
+    key: Annotated[str | None, Depends(_key)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """By `X-API-Key`, by `Authorization: Bearer`, or as the authenticator takes the request."""
+    if key is not None:
+        return _server(key, request.state.api_key)
+    authenticator: Authenticator = request.state.node.authenticator
+    try:
+        if bearer is not None:
+            return await authenticator.by_token(bearer.credentials)
+        principal = await authenticator.at_handshake(request)
+    except Disconnect as refused:
+        raise _unauthenticated(refused.reason) from None
+    if principal is None:
+        raise _unauthenticated("say who you are: Authorization: Bearer, or X-API-Key")
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+def _server(key: str, expected: str | None) -> Principal:
+    if expected is None or not hmac.compare_digest(key.encode(), expected.encode()):
+        raise CommandError(ErrorCode.FORBIDDEN, "APP_API_KEY is not set, or is another key")
+    return SERVER
+
+
+def _unauthenticated(why: str) -> HTTPException:
+    return HTTPException(401, why, headers={"WWW-Authenticate": "Bearer"})

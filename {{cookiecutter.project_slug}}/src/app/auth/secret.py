@@ -1,0 +1,58 @@
+"""The secret that signs tokens: from the environment; in development one that lasts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from secrets import token_urlsafe
+
+import structlog
+
+from ..settings import Section
+
+log = structlog.stdlib.get_logger(__name__)
+
+DEVELOPMENT_SECRET = Path(".development-secret")
+"""Ignored by git; tokens signed in development outlive a restart because of it."""
+
+SHORTEST = 32
+
+
+class SecretSettings(Section):
+    """`APP_JWT_SECRET`, which whoever knows it can sign any identity with."""
+
+    jwt_secret: str | None = None
+
+    def complaints(self) -> Iterator[str]:
+        """Refuse to serve real users with a secret that is missing or can be guessed."""
+        command = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        if self.jwt_secret is None and self.in_production:
+            yield f"APP_JWT_SECRET is missing: make one with {command}"
+        elif self.jwt_secret is not None and len(self.jwt_secret) < SHORTEST:
+            yield f"APP_JWT_SECRET is shorter than {SHORTEST} characters: make one with {command}"
+
+
+@cache
+def signing_secret() -> str:
+    """The secret of this service."""
+    return SecretSettings().jwt_secret or _development_secret()
+
+
+def _development_secret() -> str:
+    try:
+        _keep_once(DEVELOPMENT_SECRET, token_urlsafe(SHORTEST))
+        return DEVELOPMENT_SECRET.read_text()
+    except OSError:
+        log.warning("no development secret could be kept: tokens end with this process")
+        return token_urlsafe(SHORTEST)
+
+
+def _keep_once(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, unless it is there."""
+    with suppress(FileExistsError), open(path, "x", opener=_private) as file:
+        file.write(text)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,1 @@
+"""Carries packets between nodes."""

@@ -1,0 +1,73 @@
+"""Carries packets within one process."""
+
+from asyncio import Event
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+from ..settings import Count, Section
+from .base import Gap, Health, Packet
+
+
+class MemoryBrokerSettings(Section):
+    """How many processes want to reach each other."""
+
+    workers: Count = 1
+
+    def complaints(self) -> Iterator[str]:
+        """Several workers would be several services that do not hear each other."""
+        if self.workers > 1:
+            yield (
+                f"APP_WORKERS is {self.workers}, but the memory broker serves one process: "
+                "set it to 1, or choose broker=redis for more"
+            )
+
+
+class MemoryBroker:
+    """Hands packets to the nodes of this process that follow their channel; nothing is lost."""
+
+    health = Health.UP
+
+    def __init__(self) -> None:
+        self._nodes = [self]
+        self._followed: set[str] = set()
+        self._arrived: deque[Packet] = deque()
+        self._awake = Event()
+
+    def peer(self) -> "MemoryBroker":
+        """Another node that this one reaches, for those who run several in one process."""
+        other = MemoryBroker()
+        other._nodes = self._nodes
+        self._nodes.append(other)
+        return other
+
+    async def publish(self, packets: Sequence[Packet]) -> None:
+        """Queue each packet for its followers, in order."""
+        for packet in packets:
+            for node in self._nodes:
+                if packet.channel in node._followed:
+                    node._arrived.append(packet)
+                    node._awake.set()
+
+    async def follow(self, channels: Collection[str]) -> None:
+        """Receive what is published to these channels from here on."""
+        self._followed.update(channels)
+
+    async def forget(self, channels: Collection[str]) -> None:
+        """Receive no more of these channels; what is queued still comes."""
+        self._followed.difference_update(channels)
+
+    async def deliveries(self) -> AsyncIterator[Sequence[Packet] | Gap]:
+        """All that has arrived, whenever something has."""
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            packets = list(self._arrived)
+            self._arrived.clear()
+            yield packets
+
+
+@asynccontextmanager
+async def open_broker() -> AsyncIterator[MemoryBroker]:
+    """A broker for the one process there is."""
+    yield MemoryBroker()

@@ -1,0 +1,1 @@
+"""The few facts that all nodes share: tickets, revocations, rates, leases."""

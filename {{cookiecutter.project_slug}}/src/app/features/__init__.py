@@ -1,0 +1,1 @@
+"""What the service is for: each feature its payloads, its policy and its routes."""

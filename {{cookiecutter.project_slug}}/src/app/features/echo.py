@@ -1,0 +1,7 @@
+"""Echo: any JSON, to everybody in the channel; nothing is kept. For trying things out."""
+
+from ..protocol.commands import Json
+from ..realtime.namespaces import Namespace
+from .base import Feature
+
+feature = Feature(Namespace("echo", payload=Json))

@@ -1,0 +1,1 @@
+"""What was said: numbered per channel, kept for those who come back."""

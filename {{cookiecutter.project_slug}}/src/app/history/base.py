@@ -1,0 +1,119 @@
+"""The contract of every history: one order per channel, without holes; and of its rooms."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ..protocol.channels import Position
+from ..protocol.errors import CommandError
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A publication before it has a position.
+
+    `body` is what `codec.encode_body` made; `digest` stands for the data where there is a `key`.
+    """
+
+    channel: str
+    sender: str
+    message_id: str
+    sent_at: datetime
+    body: bytes
+    key: str | None = None
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a draft stands, and the body that is stored there: an earlier one if `duplicate`."""
+
+    position: Position
+    body: bytes
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is stored at one offset."""
+
+    offset: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a channel's history as of one moment, ascending and contiguous."""
+
+    epoch: str
+    top: int
+    publications: Sequence[Publication]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A channel that was created on purpose, with the title people see."""
+
+    channel: str
+    title: str
+    created_at: datetime
+    created_by: str
+
+
+class History(Protocol):
+    """Numbers and keeps publications."""
+
+    carries: bool
+    """Whether `append` also hands each publication to every node, atomically."""
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
+        """Store drafts in order; each is durable on return, at the level chosen.
+
+        Offsets rise by one per new draft and channel. A known (channel, sender, key) takes no
+        offset and gives what is stored, or CONFLICT if the data differs. A draft that is refused
+        spares the others. Raises Unavailable in bounded time.
+        """
+        ...
+
+    async def read(
+        self, channel: str, *, after: int | None = None, before: int | None = None, limit: int
+    ) -> Page:
+        """One snapshot of at most `limit` publications, none above its `top`.
+
+        They follow `after`, or end before `before`, or are the newest. Retention may have taken
+        those next to `after`: the caller checks that the first is `after + 1`.
+        """
+        ...
+
+    async def tops(self, channels: Collection[str]) -> Mapping[str, Position]:
+        """Where each channel stands, never behind an append that returned."""
+        ...
+
+    async def rotate(self, channel: str, epoch: str) -> Position:
+        """Begin a new epoch if `epoch` is still current: one rotation, however many callers."""
+        ...
+
+    async def prune(self) -> int:
+        """Delete a bounded number beyond retention, never a counter; 0 when there is no more."""
+        ...
+
+
+class Rooms(Protocol):
+    """Knows the rooms; satisfied by the same class as History."""
+
+    async def create(self, room: Room) -> bool:
+        """Keep the room; False if its channel is a room already, which stays as it is."""
+        ...
+
+    async def rooms(self) -> Sequence[Room]:
+        """All rooms, oldest first."""
+        ...
+
+    async def describe(self, channel: str) -> Room | None:
+        """The room on this channel."""
+        ...
+
+
+class Store(History, Rooms, Protocol):
+    """What `open_history` gives."""

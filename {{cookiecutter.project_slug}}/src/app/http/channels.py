@@ -1,0 +1,81 @@
+"""Channels over HTTP: publish from a server, read history, see who is here."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel
+
+from ..auth.dependencies import CurrentPrincipal
+from ..features.base import CurrentNode
+from ..protocol.channels import NAME, NAMESPACE
+from ..protocol.codec import encode_with
+from ..protocol.commands import History, Json, Key, Publish
+from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.events import HistoryPage, Message, Ok, PresenceReply
+from ..realtime import publishing
+from ..realtime.reading import read_page
+
+router = APIRouter(prefix="/api/channels/{channel}", tags=["channels"])
+
+Channel = Annotated[str, Path(pattern=f"^{NAMESPACE}:{NAME}$", examples=["chat:lobby"])]
+
+
+class NewMessage(BaseModel):
+    """What a server publishes; a `key` makes a retry safe."""
+
+    data: Json
+    key: Key | None = None
+
+
+class HistoryWithPosition(HistoryPage):
+    """Messages as they were pushed, ascending; the channel stands at `offset`."""
+
+    offset: int
+    messages: Sequence[Message] | None = None
+
+
+@router.post("/messages", status_code=201, response_model_exclude_none=True)
+async def publish(
+    channel: Channel, message: NewMessage, node: CurrentNode, principal: CurrentPrincipal
+) -> Ok:
+    """Publish as a server: with the API key, or with a token of the scope `publish`."""
+    if "publish" not in principal.scopes:
+        raise CommandError(ErrorCode.FORBIDDEN, "needs X-API-Key, or the scope publish")
+    wanted = Publish(type="publish", channel=channel, data=message.data, key=message.key)
+    return await publishing.publish(node, principal, wanted)
+
+
+def _window(
+    channel: Channel,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    before: Annotated[int | None, Query(ge=0)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+) -> History:
+    return History(type="history", channel=channel, after=after, before=before, limit=limit)
+
+
+@router.get("/messages", response_model=HistoryWithPosition)
+async def history(
+    wanted: Annotated[History, Depends(_window)], node: CurrentNode, principal: CurrentPrincipal
+) -> Response:
+    """Next after, or next before, an offset; else the newest. Subscribe with `since` to go on."""
+    namespace = await node.directory.readable(principal, wanted.channel)
+    page = await read_page(node.hub.history, namespace, wanted)
+    reply = HistoryWithPosition(
+        channel=wanted.channel,
+        epoch=page.position.epoch,
+        offset=page.position.offset,
+        has_more=page.has_more,
+    )
+    return Response(encode_with(reply, messages=page.frames), media_type="application/json")
+
+
+@router.get("/presence", response_model_exclude_none=True)
+async def presence(
+    channel: Channel, node: CurrentNode, principal: CurrentPrincipal
+) -> PresenceReply:
+    """Who is here, over all nodes; `users` may be cut short, `count` is not."""
+    await node.directory.readable(principal, channel)
+    roster = await node.hub.roster(channel)
+    return PresenceReply(channel=channel, users=roster.users, count=roster.count)

@@ -1,0 +1,63 @@
+// Puts the demo page together: who we are, the connection, the rooms, and the room that is open.
+
+import { Client } from "./client.js";
+import { byId } from "./dom.js";
+import { followEnd, Room } from "./room.js";
+import { Rooms } from "./rooms.js";
+import { watch } from "./status.js";
+
+const { title, auth } = await (await fetch("/demo.json")).json();
+const { Authentication } = await import(`./auth/${auth}.js`);
+const authentication = new Authentication(askForToken);
+const client = new Client("/ws", authentication);
+const field = byId("text");
+const send = byId("write").querySelector("button");
+let room = null;
+
+const rooms = new Rooms(
+  () => authentication.token,
+  (opened) => {
+    room?.leave();
+    room = new Room(client, opened);
+    field.disabled = send.disabled = false;
+    if (!matchMedia("(pointer: coarse)").matches) field.focus();
+  },
+);
+
+document.title = byId("title").textContent = title;
+watch(client);
+followEnd();
+client.addEventListener("state", ({ detail }) => detail.state === "connected" && rooms.refresh());
+client.connect();
+
+byId("write").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = field.value.trim();
+  if (!text || !client.welcome) return;
+  room.say(text);
+  field.value = "";
+  field.focus();
+});
+field.addEventListener("input", () => room?.typing());
+field.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  byId("write").requestSubmit();
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which room is open
+  field.focus();
+});
+
+/** Let the user paste a token, where the service signs nobody in. */
+function askForToken() {
+  const dialog = byId("sign-in");
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => {
+      resolve(byId("token").value.trim());
+      byId("token").value = "";
+    };
+  });
+}

@@ -1,0 +1,83 @@
+"""Alive, ready, and how the service is doing."""
+
+from time import monotonic
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from .. import __version__
+from ..broker.base import Health as BrokerHealth
+from ..features.base import CurrentNode
+
+router = APIRouter(tags=["health"])
+
+_STARTED = monotonic()
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether this node should get traffic, and if not, why."""
+
+    status: Literal["ready", "degraded", "unready"]
+    reasons: list[str]
+
+
+class Health(BaseModel):
+    """How the service is doing."""
+
+    status: Literal["ready", "degraded", "unready"]
+    node: str
+    connections: int
+    uptime_seconds: int
+    version: str
+
+
+@router.get("/livez")
+async def livez() -> Alive:
+    """The process is alive; restart it if this does not answer."""
+    return Alive()
+
+
+@router.get("/readyz")
+async def readyz(node: CurrentNode, response: Response) -> Readiness:
+    """503 while this node should get no traffic.
+
+    An outage of a dependency is `degraded` with 200: it must not take every node out of service.
+    """
+    readiness = _readiness(node)
+    if readiness.status == "unready":
+        response.status_code = 503
+    return readiness
+
+
+@router.get("/health")
+async def health(node: CurrentNode) -> Health:
+    """Connections, uptime and version, for people."""
+    return Health(
+        status=_readiness(node).status,
+        node=node.id,
+        connections=len(node.hub.sessions),
+        uptime_seconds=int(monotonic() - _STARTED),
+        version=__version__,
+    )
+
+
+def _readiness(node: CurrentNode) -> Readiness:
+    """Deaf or broken is unready; cut off is degraded."""
+    broker = node.hub.broker.health
+    broken = [
+        f"{task} failed and is being restarted" for task in sorted(node.hub.background.failing)
+    ]
+    if broker is BrokerHealth.DEAF:
+        broken.append("the broker does not deliver what this node sends")
+    if broken:
+        return Readiness(status="unready", reasons=broken)
+    if broker is BrokerHealth.DOWN:
+        return Readiness(status="degraded", reasons=["the broker cannot be reached"])
+    return Readiness(status="ready", reasons=[])

@@ -1,0 +1,87 @@
+"""The socket: a plain ASGI endpoint that makes a served connection of a handshake."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import HTTPConnection
+from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from ..protocol.channels import Position
+from ..protocol.commands import Subscribe
+from ..protocol.errors import CloseCode, Disconnect
+from ..realtime.connection import serve
+from ..realtime.node import Node
+from .link import CLOSE_SECONDS, AsgiLink
+
+SUBPROTOCOL = "v1.json"
+"""The wire that this service speaks, also with clients that offer none."""
+
+
+class Socket:
+    """Serves `/ws`, and `/ws/{namespace}/{name}` for clients that want one channel."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, from handshake to end."""
+        await receive()
+        connection = HTTPConnection(scope)
+        node: Node = connection.state.node
+        offered: list[str] = scope["subprotocols"]
+        # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
+        chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        link = AsgiLink(send, node.limits.outbox_bytes)
+        writer = asyncio.create_task(link.run())
+        try:
+            if chosen not in (SUBPROTOCOL, None):
+                raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
+            first = _subscription(connection)
+            principal = await node.authenticator.at_handshake(connection)
+            await serve(node, link, _inbox(receive), principal, first)
+        except Disconnect as refused:
+            link.end(refused.code, refused.reason)
+        except asyncio.CancelledError:
+            if not link.overdue:
+                raise
+        finally:
+            await _finish(link, writer)
+
+
+async def _finish(link: AsgiLink, writer: asyncio.Task[None]) -> None:
+    """Wait for the last frames and the close; a peer that does not read is cut."""
+    link.end(CloseCode.INTERNAL_ERROR, "the session is over")
+    link.release()
+    try:
+        await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
+    finally:
+        writer.cancel()
+
+
+async def _inbox(receive: Receive) -> AsyncIterator[str | bytes]:
+    """What the peer says, until it is gone."""
+    while (event := await receive())["type"] == "websocket.receive":
+        text: str | None = event.get("text")
+        yield event["bytes"] if text is None else text
+
+
+def _subscription(connection: HTTPConnection) -> Subscribe | None:
+    """What `/ws/{namespace}/{name}?last=&since=epoch:offset` asks for."""
+    if not connection.path_params:
+        return None
+    query = connection.query_params
+    try:
+        since = query.get("since", "").rpartition(":")
+        return Subscribe(
+            type="subscribe",
+            channel="{namespace}:{name}".format(**connection.path_params),
+            since=Position(since[0], int(since[2])) if since[1] else None,
+            last=int(query.get("last", 0)),
+        )
+    except ValueError:
+        raise Disconnect(CloseCode.PROTOCOL_ERROR, "channel, last or since is wrong") from None
+
+
+routes = [
+    WebSocketRoute("/ws", Socket()),
+    WebSocketRoute("/ws/{namespace}/{name}", Socket()),
+]

@@ -1,0 +1,86 @@
+"""The application: the one place where its parts meet."""
+
+import logging.config
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypedDict
+
+from fastapi import FastAPI
+
+from . import __version__
+from .adapters import (
+    FEATURES,
+    TITLE,
+    open_accounts,
+    open_authenticator,
+    open_broker,
+    open_coordination,
+    open_history,
+    open_presence,
+)
+from .auth.dependencies import KeySettings
+from .http import channels, health, websocket
+from .http.errors import install_errors
+from .http.page import FOLDER, Modules, Page, page_router
+from .observability import configure_structlog, log_config
+from .realtime.hub import open_hub
+from .realtime.namespaces import Directory
+from .realtime.node import Node
+from .realtime.wheel import Wheel
+from .settings import DemoSettings, Limits, ServerSettings, complaints
+
+
+class State(TypedDict):
+    """What requests find in `request.state`."""
+
+    node: Node
+    api_key: str | None
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Open the parts from top to bottom, close them from bottom to top."""
+    logging.config.dictConfig(log_config(ServerSettings()))
+    limits, demo, wheel = Limits(), DemoSettings(), Wheel()
+    async with (
+        open_history() as history,
+        open_broker() as broker,
+        open_presence() as presence,
+        open_coordination() as coordination,
+        open_authenticator() as authenticator,
+        open_hub(broker, history, presence, coordination, limits) as hub,
+    ):
+        directory = Directory(
+            (feature.namespace for feature in FEATURES), history, creates=not limits.in_production
+        )
+        for name in demo.rooms:
+            await directory.create(f"chat:{name}", name.capitalize(), "server")
+        hub.background.keep("wheel", wheel.run)
+        node = Node(hub, directory, authenticator, wheel, limits)
+        yield {**State(node=node, api_key=KeySettings().api_key)}
+
+
+def create_app() -> FastAPI:
+    """The application, for `uvicorn app.main:app` and for tests."""
+    if found := complaints():
+        raise SystemExit("\n".join(("The service does not start:", *found)))
+    configure_structlog()
+    demo = DemoSettings()
+    documented = {} if demo.shown else {"openapi_url": None}
+    app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
+    install_errors(app)
+    app.router.routes.extend(websocket.routes)
+    for router in (health.router, channels.router, open_accounts().router):
+        app.include_router(router)
+    for feature in FEATURES:
+        if feature.router is not None:
+            app.include_router(feature.router)
+    if demo.shown:
+        namespaces = [feature.namespace.name for feature in FEATURES]
+        mode = open_authenticator.__module__.rpartition(".")[2]
+        app.include_router(page_router(Page(title=TITLE, auth=mode, namespaces=namespaces)))
+        app.mount("/demo", Modules(directory=FOLDER))
+    return app
+
+
+app = create_app()

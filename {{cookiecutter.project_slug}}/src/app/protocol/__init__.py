@@ -1,0 +1,1 @@
+"""The wire as pure data: commands, events, their encoding, errors and close codes; no I/O."""

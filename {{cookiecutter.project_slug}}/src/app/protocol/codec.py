@@ -1,0 +1,119 @@
+"""Text to commands, events to frames; what many will receive is encoded once and spliced."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from .channels import Position
+from .commands import AnyCommand, Id
+from .errors import CommandError, ErrorCode
+from .events import Error, Member
+
+_commands: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
+
+
+class _Identified(BaseModel):
+    """The `id` of a message that is wrong otherwise."""
+
+    id: Id | None = None
+
+
+def decode(text: str) -> AnyCommand:
+    """The command in a client's message, parsed once from the raw text.
+
+    Raises CommandError for anything else; no input raises another exception.
+    """
+    try:
+        return _commands.validate_json(text)
+    except ValidationError as error:
+        raise _explain(error.errors(include_url=False, include_input=False)[0]) from None
+
+
+def decode_id(text: str) -> Id | None:
+    """The `id` of a message that `decode` refused, where it has a usable one."""
+    try:
+        return _Identified.model_validate_json(text, strict=True).id
+    except ValidationError:
+        return None
+
+
+def encode(event: BaseModel) -> bytes:
+    """One event as a frame's payload."""
+    return event.__pydantic_serializer__.to_json(event, exclude_none=True)
+
+
+def encode_error(error: CommandError, id: Id | None = None) -> bytes:
+    """The reply that says why a command was refused."""
+    return encode(
+        Error(
+            id=id,
+            code=error.code,
+            message=error.message,
+            retryable=error.code.retryable,
+            retry_after_ms=None if error.retry_after is None else round(error.retry_after * 1000),
+            field=error.field,
+        )
+    )
+
+
+def encode_body(
+    message_id: str, sent_at: str, sender: Member, data: bytes, key: str | None
+) -> bytes:
+    """What a publication says, as the inside of a JSON object; `data` is JSON already.
+
+    Stores and brokers carry it as it is; `encode_message` makes it a frame.
+    """
+    body = b'"message_id":%b,"sent_at":%b,"from":%b,"data":%b' % (
+        to_json(message_id),
+        to_json(sent_at),
+        to_json(sender, exclude_none=True),
+        data,
+    )
+    return body if key is None else b'%b,"key":%b' % (body, to_json(key))
+
+
+def encode_message(channel: str, position: Position | None, body: bytes) -> bytes:
+    """The `message` frame of a publication, the same for every recipient."""
+    return b"%b%b}" % (_head(channel) if position is None else _positioned(channel, position), body)
+
+
+def encode_with(event: BaseModel, *, messages: Iterable[bytes]) -> bytes:
+    """An event with `messages` spliced in, each exactly as it was pushed."""
+    return b'%b,"messages":[%b]}' % (encode(event)[:-1], b",".join(messages))
+
+
+def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
+    """The `signal` frame, the same for every recipient."""
+    body = {
+        "type": "signal",
+        "channel": channel,
+        "kind": kind,
+        "from": sender.model_dump(exclude_none=True),
+    }
+    return to_json(body if data is None else body | {"data": data})
+
+
+@lru_cache(maxsize=4096)
+def _head(channel: str) -> bytes:
+    return b'{"type":"message","channel":%b,' % to_json(channel)
+
+
+def _positioned(channel: str, position: Position) -> bytes:
+    return b'%b"epoch":%b,"offset":%d,' % (_head(channel), to_json(position.epoch), position.offset)
+
+
+def _explain(problem: ErrorDetails) -> CommandError:
+    """One sentence for the client, which never repeats what the client sent."""
+    kind, place = problem["type"], problem["loc"]
+    if kind == "union_tag_not_found":
+        return CommandError(ErrorCode.INVALID_MESSAGE, "a message needs a type", field="type")
+    if kind == "union_tag_invalid":
+        return CommandError(ErrorCode.UNKNOWN_TYPE, "no command has this type", field="type")
+    if len(place) < 2:
+        return CommandError(ErrorCode.INVALID_MESSAGE, f"not a JSON object: {problem['msg']}")
+    # The first part names the command; of a union such as `id`, the rest names its alternatives.
+    field = "id" if place[1] == "id" else ".".join(str(part) for part in place[1:])[:128]
+    return CommandError(ErrorCode.INVALID_MESSAGE, problem["msg"], field=field)

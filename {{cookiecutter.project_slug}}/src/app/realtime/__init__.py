@@ -1,0 +1,1 @@
+"""The engine: sessions, channels and the order of what is said in them; asyncio only."""

@@ -1,0 +1,129 @@
+"""What each command does: one function per type, answered or refused by a CommandError."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from ..protocol import codec
+from ..protocol.commands import (
+    AnyCommand,
+    Auth,
+    Command,
+    History,
+    Ping,
+    Pong,
+    Presence,
+    Publish,
+    Signal,
+    Subscribe,
+    Unsubscribe,
+)
+from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.events import HistoryPage, Ok, PresenceReply
+from ..protocol.events import Pong as PongReply
+from . import publishing
+from .reading import read_page
+
+if TYPE_CHECKING:
+    from .session import Session
+
+LARGEST_SIGNAL = 1024
+"""Bytes of data in a signal."""
+
+
+async def handle(session: "Session", command: AnyCommand) -> None:
+    """Carry out one command."""
+    await _HANDLERS[type(command)](session, command)
+
+
+async def authenticate(session: "Session", command: Auth) -> None:
+    """A guest takes up an earlier identity: only at once, and not where something is subscribed."""
+    if not session.untouched or session.principal.guest_token is None:
+        raise CommandError(ErrorCode.UNSUPPORTED, "this connection is authenticated already")
+    session.principal = await session.node.authenticator.by_token(command.token)
+    session.welcome(command.id)
+
+
+async def subscribe(session: "Session", command: Subscribe) -> None:
+    """Join a channel."""
+    channel, node = command.channel, session.node
+    if channel in session.subscriptions:
+        raise CommandError(ErrorCode.ALREADY_SUBSCRIBED, "you are subscribed already")
+    if len(session.subscriptions) >= node.limits.channels_per_connection:
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED, "too many channels on one connection")
+    namespace = await node.directory.enter(session.principal, channel)
+    await node.hub.subscribe(session, namespace, command)
+
+
+async def unsubscribe(session: "Session", command: Unsubscribe) -> None:
+    """Leave a channel."""
+    require_subscription(session, command.channel)
+    session.node.hub.unsubscribe(session, command.channel)
+    session.reply(Ok(id=command.id, channel=command.channel))
+
+
+async def publish(session: "Session", command: Publish) -> None:
+    """Publish to a channel, subscribed or not."""
+    session.reply(await publishing.publish(session.node, session.principal, command))
+
+
+async def signal(session: "Session", command: Signal) -> None:
+    """Tell the subscribers something that is not kept; silent unless it has an id."""
+    channel = command.channel
+    require_subscription(session, channel)
+    await session.node.directory.writable(session.principal, channel)
+    if len(to_json(command.data)) > LARGEST_SIGNAL:
+        raise CommandError(ErrorCode.TOO_LARGE, "a signal takes 1 KiB of data", field="data")
+    member = session.principal.member
+    frame = codec.encode_signal(channel, command.kind, member, command.data)
+    await session.node.hub.signal(channel, frame)
+    if command.id is not None:
+        session.reply(Ok(id=command.id, channel=channel))
+
+
+async def history(session: "Session", command: History) -> None:
+    """Read a page of what was said."""
+    channel, node = command.channel, session.node
+    namespace = await node.directory.readable(session.principal, channel)
+    page = await read_page(node.hub.history, namespace, command)
+    epoch, more = page.position.epoch, page.has_more
+    reply = HistoryPage(id=command.id, channel=channel, epoch=epoch, has_more=more)
+    session.send(codec.encode_with(reply, messages=page.frames))
+
+
+async def presence(session: "Session", command: Presence) -> None:
+    """Say who is in a channel."""
+    channel, node = command.channel, session.node
+    await node.directory.readable(session.principal, channel)
+    roster = await node.hub.roster(channel)
+    users, count = roster.users, roster.count
+    session.reply(PresenceReply(id=command.id, channel=channel, users=users, count=count))
+
+
+async def ping(session: "Session", command: Ping) -> None:
+    """Give a sign of life."""
+    session.reply(PongReply(id=command.id))
+
+
+async def pong(session: "Session", command: Pong) -> None:
+    """Take a sign of life; that something came is all it says."""
+
+
+def require_subscription(session: "Session", channel: str) -> None:
+    """Refuse what only subscribers may do."""
+    if channel not in session.subscriptions:
+        raise CommandError(ErrorCode.NOT_SUBSCRIBED, "subscribe first", field="channel")
+
+
+_HANDLERS: dict[type[Command], Callable[["Session", Any], Awaitable[None]]] = {
+    Auth: authenticate,
+    Subscribe: subscribe,
+    Unsubscribe: unsubscribe,
+    Publish: publish,
+    Signal: signal,
+    History: history,
+    Presence: presence,
+    Ping: ping,
+    Pong: pong,
+}

@@ -1,0 +1,208 @@
+"""How a subscriber becomes live: read what it lacks, then take its place without hole or repeat.
+
+The channel goes on while history is read. So a join records what the channel delivers from the
+moment a read begins; once a page reaches that moment, the page up to it and the recorded tail
+together are everything, and the subscriber joins the live set in the same turn of the event loop.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ..broker.base import Kind, Packet
+from ..history.base import History, Page
+from ..protocol.channels import START, Position
+from ..protocol.codec import encode_message, encode_with
+from ..protocol.commands import Subscribe
+from ..protocol.errors import Unavailable
+from ..protocol.events import LostBecause, Roster, Subscribed
+from ..settings import Limits
+from .channel import LocalChannel, encode_restated
+
+if TYPE_CHECKING:
+    from .session import Session
+
+RETRY_SECONDS = 1.0
+
+
+class Mender(Protocol):
+    """What a join needs of the hub."""
+
+    history: History
+    limits: Limits
+
+    def deliver(self, packet: Packet) -> None:
+        """Accept a packet; begin to mend its channel where something is missing."""
+        ...
+
+    async def repair(self, channel: LocalChannel) -> None:
+        """Bring the channel up to its history, or restate it."""
+        ...
+
+
+class Join:
+    """One subscription on its way to live."""
+
+    def __init__(
+        self,
+        hub: Mender,
+        channel: LocalChannel,
+        session: "Session",
+        wanted: Subscribe,
+        presence: bool,
+    ) -> None:
+        self.presence = presence
+        self.restated = False
+        """Whether the channel jumped since the last read began."""
+        self.roster: Roster | None = None
+        self.task: asyncio.Task[None] | None = None
+        """Catches up what did not fit the answer."""
+        self._hub = hub
+        self._channel = channel
+        self._session = session
+        self._wanted = wanted
+        self._start = 0
+        self._tail: list[tuple[int, bytes]] | None = None
+        self._pushes: list[bytes] | None = []
+
+    def record(self, offset: int, frame: bytes) -> None:
+        """Note what the channel delivers, while this join reads."""
+        if self._tail is not None:
+            self._tail.append((offset, frame))
+
+    def push(self, frame: bytes) -> None:
+        """Deliver what is not kept, but never before the answer."""
+        if self._pushes is None:
+            self._session.send(frame)
+        else:
+            self._pushes.append(frame)
+
+    async def run(self) -> Position | None:
+        """Answer the subscriber: with what follows `since`, or why not and the `last` messages.
+
+        Live on return; except that what did not fit the answer follows the position returned.
+        """
+        since, last, durable = self._wanted.since, self._wanted.last, self._channel.durable
+        reason: LostBecause | None = None
+        if since is not None and durable:
+            page = await self._read(after=since.offset)
+            reason = self._refusal(since, page)
+            if reason is None:
+                return self._go_on(page, since.offset)
+        elif since is not None:
+            reason = "no_history"
+        frames: Sequence[bytes] = ()
+        if last and durable:
+            page = await self._read(newest=last)
+            frames = self._until_now(page, 0)[-last:]
+        self._answer(self._channel.position, frames, reason)
+        self._become_live()
+        return None
+
+    async def catch_up(self, position: Position) -> None:
+        """Send what follows `position`, page by page as the peer takes it, then be live."""
+        following: Position | None = position
+        while following is not None:
+            await self._session.drained()
+            try:
+                page = await self._read(after=following.offset)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if following.epoch == page.epoch and not _holed(following.offset, page):
+                following = self._go_on(page, following.offset)
+                continue
+            reason: LostBecause = "expired" if following.epoch == page.epoch else "epoch_changed"
+            here = self._channel.position
+            self._session.send(encode_restated(self._channel.name, here, reason))
+            self._become_live()
+            return
+
+    async def _read(self, *, after: int | None = None, newest: int | None = None) -> Page:
+        """A page that agrees with the channel; from `_start` on, `_tail` has what was delivered."""
+        channel = self._channel
+        limit = newest or self._hub.limits.history_page
+        while True:
+            self._tail, self.restated, self._start = [], False, channel.position.offset
+            page = await self._hub.history.read(channel.name, after=after, limit=limit)
+            agrees = page.epoch == channel.position.epoch and page.top >= self._start
+            if agrees and not self.restated:
+                self._feed(page)
+                if channel.position.offset >= min(after or 0, page.top):
+                    return page
+            await self._hub.repair(channel)
+
+    def _feed(self, page: Page) -> None:
+        """A read is a repair too: the channel takes what it does not have yet."""
+        for each in page.publications:
+            if each.offset > self._channel.position.offset:
+                position = Position(page.epoch, each.offset)
+                self._hub.deliver(Packet(Kind.MESSAGE, self._channel.name, each.body, position))
+
+    def _refusal(self, since: Position, page: Page) -> LostBecause | None:
+        """Why this position cannot be recovered from."""
+        if since.epoch != page.epoch and since != START:
+            return "epoch_changed"
+        if since.offset > page.top:
+            return "ahead"
+        if page.top - since.offset > self._hub.limits.recovery_limit:
+            return "too_far"
+        return "expired" if _holed(since.offset, page) else None
+
+    def _go_on(self, page: Page, offset: int) -> Position | None:
+        """Send a page; be live if it reaches what was delivered meanwhile, else say its end."""
+        reached = page.publications[-1].offset if page.publications else offset
+        live = reached >= self._start
+        position = self._channel.position if live else Position(page.epoch, reached)
+        frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
+        if self._pushes is not None:
+            self._answer(position, frames, None)
+        else:
+            for frame in frames:
+                self._session.send(frame)
+        self._tail = None
+        if live:
+            self._become_live()
+        return None if live else position
+
+    def _until_now(self, page: Page, offset: int) -> list[bytes]:
+        """Everything after `offset` up to the channel's position, of what page and tail have."""
+        tail = [frame for place, frame in self._tail or () if place > offset]
+        return self._frames(page, offset, self._start) + tail
+
+    def _frames(self, page: Page, above: int, until: int) -> list[bytes]:
+        return [
+            encode_message(self._channel.name, Position(page.epoch, each.offset), each.body)
+            for each in page.publications
+            if above < each.offset <= until
+        ]
+
+    def _answer(
+        self, position: Position, frames: Sequence[bytes], reason: LostBecause | None
+    ) -> None:
+        kept = self._channel.durable
+        event = Subscribed(
+            id=self._wanted.id,
+            channel=self._channel.name,
+            epoch=position.epoch if kept else None,
+            offset=position.offset if kept else None,
+            recovered=None if self._wanted.since is None else reason is None,
+            reason=reason,
+            presence=self.roster,
+        )
+        pushes, self._pushes = self._pushes or (), None
+        for frame in (encode_with(event, messages=frames), *pushes):
+            self._session.send(frame)
+
+    def _become_live(self) -> None:
+        """Take the place in the live set; no await stands between the last frame and this."""
+        del self._channel.joins[self._session]
+        self._channel.live.add(self._session)
+        if self.presence:
+            self._channel.watching.add(self._session)
+
+
+def _holed(offset: int, page: Page) -> bool:
+    """Whether retention took what follows `offset`."""
+    first = page.publications[0].offset if page.publications else page.top + 1
+    return offset < page.top and first != offset + 1

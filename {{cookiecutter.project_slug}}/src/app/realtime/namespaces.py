@@ -1,0 +1,91 @@
+"""Kinds of channels, and the directory of those that exist."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..auth.base import Principal
+from ..auth.policy import Policy
+from ..history.base import Room, Rooms
+from ..protocol.channels import namespace_of
+from ..protocol.errors import CommandError, ErrorCode
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A kind of channel, declared in one place: `chat` is the kind of `chat:lobby`.
+
+    `payload` is the type that `data` must have; what is `durable` is kept and can be recovered;
+    a `listed` channel exists only once it was created as a room.
+    """
+
+    name: str
+    payload: Any
+    durable: bool = False
+    presence: bool = False
+    listed: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.payload)
+
+    def encode(self, data: object) -> bytes:
+        """The data as JSON, checked; raises CommandError for what is no payload of this kind."""
+        try:
+            payload = self._adapter.validate_python(data)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(["data", *(str(part) for part in problem["loc"])])[:128]
+            raise CommandError(ErrorCode.INVALID_MESSAGE, problem["msg"], field=place) from None
+        return self._adapter.dump_json(payload)
+
+
+class Directory:
+    """Knows which channels exist, of what kind each is, and who may do what there."""
+
+    def __init__(self, namespaces: Iterable[Namespace], rooms: Rooms, *, creates: bool) -> None:
+        self.namespaces = {namespace.name: namespace for namespace in namespaces}
+        self.rooms = rooms
+        self._creates = creates
+
+    async def readable(self, principal: Principal, channel: str) -> Namespace:
+        """The namespace of a channel that exists and that the principal may read."""
+        namespace = self._kind(channel)
+        if not namespace.policy.subscribe(principal, channel):
+            raise CommandError(ErrorCode.FORBIDDEN, "you may not read this", field="channel")
+        return await self._existing(namespace, channel)
+
+    async def writable(self, principal: Principal, channel: str) -> Namespace:
+        """The namespace of a channel that exists and that the principal may publish to."""
+        namespace = self._kind(channel)
+        if not namespace.policy.publish(principal, channel):
+            raise CommandError(ErrorCode.FORBIDDEN, "you may not publish here", field="channel")
+        return await self._existing(namespace, channel)
+
+    async def enter(self, principal: Principal, channel: str) -> Namespace:
+        """The same as `readable`; but in development who enters a room creates it."""
+        namespace = self._kind(channel)
+        if self._creates and namespace.listed and namespace.policy.subscribe(principal, channel):
+            await self.create(channel, channel.partition(":")[2], principal.user)
+        return await self.readable(principal, channel)
+
+    async def create(self, channel: str, title: str, user: str) -> Room | None:
+        """A new room; None if it was there."""
+        room = Room(channel, title, created_at=datetime.now(UTC), created_by=user)
+        return room if await self.rooms.create(room) else None
+
+    def _kind(self, channel: str) -> Namespace:
+        namespace = self.namespaces.get(namespace_of(channel))
+        if namespace is None:
+            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such namespace", field="channel")
+        return namespace
+
+    async def _existing(self, namespace: Namespace, channel: str) -> Namespace:
+        if namespace.listed and await self.rooms.describe(channel) is None:
+            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such room", field="channel")
+        return namespace

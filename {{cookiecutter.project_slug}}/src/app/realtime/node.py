@@ -1,0 +1,22 @@
+"""What all sessions of this process share."""
+
+from dataclasses import dataclass, field
+from secrets import token_hex
+
+from ..auth.base import Authenticator
+from ..settings import Limits
+from .hub import Hub
+from .namespaces import Directory
+from .wheel import Wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One running process of the service."""
+
+    hub: Hub
+    directory: Directory
+    authenticator: Authenticator
+    wheel: Wheel
+    limits: Limits
+    id: str = field(default_factory=lambda: token_hex(4))

@@ -1,0 +1,26 @@
+"""uvicorn, configured."""
+
+from typing import Any
+
+from .observability import log_config
+from .settings import Limits, ServerSettings
+
+
+def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
+    """What `uvicorn.run` gets; its logs go where the service's own go."""
+    return {
+        "app": "app.main:app",
+        "host": server.host,
+        "port": server.port,
+        "workers": server.workers,
+        "reload": server.reload,
+        "reload_dirs": ["src"] if server.reload else None,
+        "log_config": log_config(server),
+        "access_log": False,
+        "lifespan": "on",
+        "timeout_graceful_shutdown": server.shutdown_seconds,
+        "ws_max_size": limits.max_message_bytes,
+        "ws_ping_interval": limits.heartbeat_seconds,
+        "ws_ping_timeout": limits.heartbeat_timeout_seconds,
+        "ws_per_message_deflate": False,
+    }

@@ -1,0 +1,104 @@
+"""What the environment decides: variables with the prefix `APP_`, and a `.env` file."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseSettings):
+    """Settings that belong together; an adapter declares its own as a subclass."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APP_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+
+    @property
+    def in_production(self) -> bool:
+        """Whether real users are served: what is unsafe is refused, development's help is off."""
+        return self.environment == "production"
+
+    def complaints(self) -> Iterator[str]:
+        """What forbids the service to start, one sentence each, with what to do about it."""
+        yield from ()
+
+
+class ServerSettings(Section):
+    """Where the service listens and how it says what it does."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Count = 1
+    reload: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] | None = None
+    grace_seconds: Positive | None = None
+
+    @property
+    def shutdown_seconds(self) -> float:
+        """How long connections may take to end before they are cut: short in development."""
+        return self.grace_seconds or (25 if self.in_production else 2)
+
+
+class Limits(Section):
+    """What one connection may do, and how long things may take, in seconds."""
+
+    max_message_bytes: Count = 65_536
+    auth_seconds: Positive = 10
+    command_seconds: Positive = 10
+    heartbeat_seconds: Positive = 25
+    heartbeat_timeout_seconds: Positive = 10
+    channels_per_connection: Count = 128
+    outbox_bytes: Count = 1_048_576
+    history_page: Annotated[int, Field(ge=1, le=1000)] = 100
+    recovery_limit: Count = 10_000
+    repair_limit: Count = 1_000
+    sweep_seconds: Positive = 10
+
+
+class DemoSettings(Section):
+    """What is there from the start, for people who look around."""
+
+    demo: bool | None = None
+    rooms: Annotated[tuple[str, ...], NoDecode] = ("lobby",)
+
+    @field_validator("rooms", mode="before")
+    @classmethod
+    def _split(cls, rooms: object) -> object:
+        """`APP_ROOMS=lobby,help` in the environment."""
+        if not isinstance(rooms, str):
+            return rooms
+        return tuple(name.strip() for name in rooms.split(",") if name.strip())
+
+    @property
+    def shown(self) -> bool:
+        """Whether the demo page and the API's documentation are served."""
+        return not self.in_production if self.demo is None else self.demo
+
+
+def complaints() -> list[str]:
+    """Everything that is wrong with the environment, over all sections of the loaded modules."""
+    found: list[str] = []
+    for section in _sections(Section):
+        try:
+            found += section().complaints()
+        except ValidationError as error:
+            found += [_sentence(*problem["loc"], problem["msg"]) for problem in error.errors()]
+    return list(dict.fromkeys(found))
+
+
+def _sections(base: type[Section]) -> Iterator[type[Section]]:
+    for section in base.__subclasses__():
+        yield section
+        yield from _sections(section)
+
+
+def _sentence(*parts: int | str) -> str:
+    *place, message = parts
+    return f"APP_{'_'.join(map(str, place)).upper()}: {message}"

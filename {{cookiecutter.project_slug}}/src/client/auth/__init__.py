@@ -1,0 +1,1 @@
+"""How this client says who it is: one module per mode, each with a `with_token`."""

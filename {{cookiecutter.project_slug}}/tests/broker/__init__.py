@@ -1,0 +1,1 @@
+"""What every broker promises, and what is each one's own."""

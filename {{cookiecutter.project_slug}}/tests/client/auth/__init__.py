@@ -1,0 +1,1 @@
+"""What each way to say who is connecting promises."""

@@ -1,0 +1,1 @@
+"""What all nodes may rely on when they share a few facts."""

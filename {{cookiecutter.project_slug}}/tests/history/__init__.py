@@ -1,0 +1,1 @@
+"""What every history promises, and what is each one's own."""

@@ -1,0 +1,1 @@
+"""What every presence store promises, and what is each one's own."""

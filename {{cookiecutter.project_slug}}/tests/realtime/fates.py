@@ -1,0 +1,37 @@
+"""What goes wrong and how long things take, read from a tape of bytes that hypothesis writes."""
+
+import asyncio
+
+from app.protocol.errors import Unavailable
+
+PAUSES = (0.001, 0.02, 0.049, 0.051, 0.2, 1.5, 6.0, 12.0)
+"""Seconds around what the engine waits for: the hold, a retry, half a sweep and more than one."""
+
+
+class Fates:
+    """One byte per decision; when the tape has run out, everything goes well at once."""
+
+    def __init__(self, tape: bytes) -> None:
+        self._tape = iter(tape)
+
+    def next(self) -> int:
+        """The next byte; 0 means that nothing happens."""
+        return next(self._tape, 0)
+
+    def end(self) -> None:
+        """Let everything go well from here on."""
+        self._tape = iter(b"")
+
+    async def suspend(self) -> None:
+        """Be as slow as a server may be, or unreachable."""
+        fate = self.next()
+        if fate < 96:
+            return
+        if fate < 176:
+            for _ in range(fate % 8 + 1):
+                await asyncio.sleep(0)
+        elif fate < 248:
+            await asyncio.sleep(PAUSES[fate % 8])
+        else:
+            await asyncio.sleep(PAUSES[fate % 8])
+            raise Unavailable

@@ -1,0 +1,167 @@
+"""What may happen in a plan, and how hypothesis makes plans of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from app.protocol.channels import START, Position
+
+from .scenario import CHANNELS, Plan, Step, World
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """A client subscribes: anew, or from `back` before where it stands (above, where negative)."""
+
+    client: int
+    channel: str
+    last: int
+    back: int | None
+
+    def begin(self, world: World) -> None:
+        """Give the command."""
+        client = world.clients[self.client % len(world.clients)]
+        stands = client.positions.get(self.channel, START)
+        since = None
+        if self.back is not None:
+            since = Position(stands.epoch, max(stands.offset - self.back, 0)) if stands.epoch else START
+        client.commands.put_nowait(partial(client.subscribe, self.channel, since, self.last))
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """A client unsubscribes."""
+
+    client: int
+    channel: str
+
+    def begin(self, world: World) -> None:
+        """Give the command."""
+        client = world.clients[self.client % len(world.clients)]
+        client.commands.put_nowait(partial(client.unsubscribe, self.channel))
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """A client loses its connection and recovers, perhaps on another node."""
+
+    client: int
+    node: int
+
+    def begin(self, world: World) -> None:
+        """Cut the connection and open another."""
+        client = world.clients[self.client % len(world.clients)]
+        hub = world.hubs[self.node % len(world.hubs)]
+        client.reconnect(hub)
+
+
+@dataclass(frozen=True)
+class TimeOut:
+    """What a client's command waits for takes too long."""
+
+    client: int
+
+    def begin(self, world: World) -> None:
+        """Cancel what it waits for."""
+        world.clients[self.client % len(world.clients)].time_out()
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A client reads no more, or again."""
+
+    client: int
+
+    def begin(self, world: World) -> None:
+        """Change between the two."""
+        connection = world.clients[self.client % len(world.clients)].connection
+        if connection is not None:
+            flowing = connection.flowing
+            flowing.clear() if flowing.is_set() else flowing.set()
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Messages are published at the same time; those with a key at several nodes if `twice`."""
+
+    node: int
+    channel: str
+    keys: tuple[int | None, ...]
+    twice: bool
+
+    def begin(self, world: World) -> None:
+        """Give the commands."""
+        for key in self.keys:
+            for node in range(self.node, self.node + 1 + (self.twice and key is not None)):
+                name = None if key is None else f"key{key}"
+                world.publish(node, f"sender{self.node}", self.channel, f"text {name}", name)
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """A store notices that it lost its newest publications."""
+
+    channel: str
+    lost: int
+
+    def begin(self, world: World) -> None:
+        """Begin a new epoch."""
+        world.ledger.rotate(self.channel, self.lost)
+
+
+@dataclass(frozen=True)
+class Deafen:
+    """A node hears nothing from the broker, or again, and then may know that it missed something."""
+
+    node: int
+    knows: bool
+
+    def begin(self, world: World) -> None:
+        """Change between the two."""
+        world.brokers[self.node % len(world.brokers)].change_hearing(self.knows)
+
+
+def _steps() -> st.SearchStrategy[Step]:
+    client, node = st.integers(0, 3), st.integers(0, 2)
+    channel = st.sampled_from([CHANNELS[0], *CHANNELS])
+    back = st.sampled_from([None, 0, 0, 0, 1, 3, 8, 20, -3])
+    keys = st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=8).map(tuple)
+    publish = st.builds(Publish, node, channel, keys, st.booleans())
+    subscribe = st.builds(Subscribe, client, channel, st.sampled_from([0, 2, 100]), back)
+    reconnect = st.builds(Reconnect, client, node)
+    rare = st.one_of(
+        st.builds(Unsubscribe, client, channel),
+        st.builds(TimeOut, client),
+        st.builds(Stall, client),
+        st.builds(Deafen, node, st.booleans()),
+        st.builds(Rotate, channel, st.sampled_from([0, 0, 1, 4])),
+    )
+    return st.one_of(publish, publish, publish, subscribe, subscribe, reconnect, rare)
+
+
+def _sized(strategy: Callable[[int], st.SearchStrategy[T]], *sizes: int) -> st.SearchStrategy[T]:
+    """Of one of these sizes: left to itself hypothesis makes mostly small things."""
+    return st.sampled_from(sizes).flatmap(strategy)
+
+
+def plans() -> st.SearchStrategy[Plan]:
+    """Plans of up to fifty steps."""
+    pause = st.sampled_from([0.0, -1.0, -2.0, -5.0, 0.001, 0.02, 0.06, 0.5, 4.0, 11.0])
+    step = st.tuples(pause, _steps())
+    return st.builds(
+        Plan,
+        tape=_sized(lambda n: st.binary(min_size=n, max_size=n), 0, 50, 200, 800),
+        nodes=st.integers(2, 3),
+        clients=st.integers(1, 4),
+        page=st.sampled_from([1, 3, 100]),
+        repair_limit=st.sampled_from([2, 5, 1000]),
+        recovery_limit=st.sampled_from([4, 1000]),
+        length=st.sampled_from([3, 10, 1000]),
+        steps=_sized(lambda n: st.lists(step, min_size=n // 2, max_size=n), 6, 20, 50),
+    )
