@@ -42,7 +42,7 @@ check: .venv/.test ## lint the template as it stands, and everything around it
 	@ruff format --check --extend-exclude adapters.py .
 
 format: .venv/.test ## put the sources in shape
-	@ruff check --fix --extend-exclude adapters.py .
+	@ruff check --fix-only --extend-exclude adapters.py .
 	@ruff format --extend-exclude adapters.py .
 
 clean: ## remove what make made

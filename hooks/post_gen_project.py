@@ -34,7 +34,7 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
 
 def remove_caches() -> None:
     """Remove what tools left in the template's own folder."""
-    for pattern in ("*_cache", "__pycache__"):
+    for pattern in ("*_cache", "__pycache__", ".hypothesis"):
         for cache in list(Path().rglob(pattern)):
             shutil.rmtree(cache)
 

@@ -14,8 +14,11 @@ from cookiecutter.main import cookiecutter
 from .options import CHOICES, QUESTIONS, ROOT
 
 BIN = Path(sys.executable).parent
+OUTER = {"VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "args"}
+"""What a `make` around these tests would tell the ones inside them."""
+
 ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"},
+    **{key: value for key, value in os.environ.items() if key not in OUTER},
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     "UV_PYTHON": os.environ.get("UV_PYTHON", sys.executable),
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -104,7 +107,7 @@ def bake_into(folder: Path, template: Path, answers: dict[str, str]) -> Project:
 
 def copy_of_template(folder: Path) -> Path:
     """The template as a clone would hold it, without what tools left in it."""
-    ignored = {".git", ".venv", ".baked", "__pycache__", "uv.lock", "node_modules"}
+    ignored = {".git", ".venv", ".baked", ".hypothesis", "__pycache__", "uv.lock", "node_modules"}
     for path in ROOT.rglob("*"):
         inside = path.relative_to(ROOT)
         if path.is_file() and not any(p in ignored or p.endswith("_cache") for p in inside.parts):

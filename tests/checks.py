@@ -14,7 +14,7 @@ EVERYWHERE = {"none", "memory"}
 """Answers whose word may stand everywhere: `memory` is the reference of the contract tests."""
 
 FOREIGN = {
-    ("auth", "none"): (r"\bjose\b", r"\bmultipart\b", r"/auth/token", r"SIGN_IN"),
+    ("auth", "none"): (r"\bjose\b", r"\bmultipart\b", r"/auth/token", r"DEVELOPMENT_SIGN_IN"),
 }
 """What else has no place beside an answer: words of what all others of its prompt share."""
 
@@ -80,7 +80,17 @@ def foreign(answers: dict[str, str]) -> Iterator[tuple[str, str]]:
             yield f"{key} is {answers[key]}", pattern
         for choice in choices:
             if key != "license" and choice != answers[key] and choice not in EVERYWHERE:
-                yield f"{key} is not {choice}", choice.replace("_", "[ _-]?")
+                yield f"{key} is not {choice}", spellings(choice)
+
+
+def spellings(answer: str) -> str:
+    """A pattern for the name of an answer, in code and in prose.
+
+    One word gives itself away in any place; several may also be plain English inside a longer name.
+    """
+    if "_" not in answer:
+        return answer
+    return rf"(?<![a-z_]){answer.replace('_', '[_-]')}(?![a-z_])|{answer.replace('_', '')}"
 
 
 def imported(project: Project, *folders: str) -> set[str]:

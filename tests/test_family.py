@@ -82,7 +82,7 @@ def test_types_and_imports_are_right(
 
 def test_its_formatter_changes_nothing(answers: dict[str, str], fresh: Bake) -> None:
     project = fresh(**answers)
-    project.run("ruff", "check", "--no-cache", "--fix", ".")
+    project.run("ruff", "check", "--no-cache", "--fix-only", ".")
     project.run("ruff", "format", "--no-cache", ".")
     assert tree(project.path) == project.files
 

@@ -127,6 +127,7 @@ def test_odd_answers_render(answers: dict[str, str], bake: Bake) -> None:
     assert metadata["description"] == told["description"]
     assert metadata["authors"] == [{"name": told["author"]}]
     assert title(project) == told["project_name"]
+    assert told["project_name"] in project.text("src/app/adapters.py"), "readable, not escaped"
     assert told["author"] in project.text("LICENSE")
     assert told["project_name"] in project.text("README.md")
     assert told["description"] in project.text("README.md")

@@ -1,13 +1,20 @@
 """The projects' own commands: what a user types first passes untouched. This takes minutes."""
 
+import os
 import re
+import signal
+import subprocess
 import tomllib
+from socket import socket
+from time import monotonic, sleep
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
 from local_extensions import TAKEN
 
-from .baking import Project, tree
+from .baking import ENVIRONMENT, Project, tree
 from .conftest import Bake
 from .options import combinations, title
 
@@ -45,6 +52,41 @@ def test_make_format_changes_nothing(project: Project) -> None:
     project.run("make", "format")
     now = tree(project.path)
     assert {name: now.get(name) for name in project.files} == project.files
+
+
+def answer(url: str, process: subprocess.Popen[str]) -> str:
+    """What a service that is starting answers as soon as it does."""
+    end = monotonic() + 60
+    while True:
+        try:
+            with urlopen(url, timeout=10) as response:
+                return str(response.read().decode())
+        except URLError:
+            assert process.poll() is None, process.communicate()[0]
+            assert monotonic() < end
+            sleep(0.05)
+
+
+def test_make_run_serves_until_ctrl_c(project: Project) -> None:
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=project.path,
+        env=ENVIRONMENT | {"APP_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    try:
+        assert "<html" in answer(f"http://127.0.0.1:{port}/", process)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert f"http://127.0.0.1:{port}" in said
+    assert "Traceback" not in said
 
 
 def test_without_uv_it_says_where_to_get_it(project: Project) -> None:

@@ -81,6 +81,15 @@ def test_metadata_parses_as_it_stands(files: dict[str, bytes]) -> None:
             ast.parse(hook.read_text(encoding="utf-8"))
 
 
+def test_what_tools_leave_in_the_template_does_no_harm(tmp_path: Path, bake: Bake) -> None:
+    template = copy_of_template(tmp_path / "template")
+    for cache in (".ruff_cache/0.17", "src/app/__pycache__", ".mypy_cache", ".hypothesis/x"):
+        folder = template / FOLDER / cache
+        folder.mkdir(parents=True)
+        (folder / "data").write_bytes(b"\xff{{ no jinja {% at all")
+    assert bake(template).files == bake().files
+
+
 def test_names_are_possible_on_every_system(files: dict[str, bytes]) -> None:
     for name in files:
         assert not set('<>:"|?*\\') & set(name), name

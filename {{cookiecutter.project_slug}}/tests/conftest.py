@@ -1,14 +1,24 @@
-"""What the tests share: one real server, and connections to it."""
+"""What the tests share: real servers, and connections to them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import httpx2
 import pytest
 
 from .service import API_KEY, Connected, Service, running
 
-Connect = Callable[..., Awaitable[Connected]]
+
+class Connect(Protocol):
+    """Opens authenticated connections: `await connect("ann")`; one name is one user."""
+
+    async def __call__(
+        self, user: str = "ann", path: str = "", *, to: Service | None = None
+    ) -> Connected:
+        """Connect and be welcome."""
+        ...
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +28,52 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server whose limits a test can reach."""
+    with running(
+        tmp_path_factory.mktemp("small"),
+        APP_CHANNELS_PER_CONNECTION="3",
+        APP_HEARTBEAT_SECONDS="0.5",
+        APP_HISTORY_LENGTH="10",
+        APP_HISTORY_PAGE="4",
+        APP_MAX_MESSAGE_BYTES="4096",
+        APP_PRESENCE_GRACE_SECONDS="0.5",
+        APP_RECOVERY_LIMIT="20",
+    ) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server for real users, with what it must have and nothing else."""
+    with running(
+        tmp_path_factory.mktemp("production"),
+        APP_API_KEY=None,
+        APP_ENVIRONMENT="production",
+        APP_JWT_SECRET="a secret of 32 characters or more",
+        APP_LOG_FORMAT=None,
+    ) as service:
+        yield service
+
+
 @pytest.fixture
-async def connect(service: Service) -> AsyncIterator[Connect]:
+def calm(service: Service) -> Iterator[None]:
+    """Nothing that a test does makes the shared server log a traceback."""
+    before = len(service.log)
+    yield
+    assert "Traceback" not in service.log[before:]
+
+
+@pytest.fixture
+async def connect(service: Service, calm: None) -> AsyncIterator[Connect]:
     """Open authenticated connections, `await connect(user)`, that end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_connection(user: str = "ann", path: str = "") -> Connected:
-            wire = await Connected.open(service, user, path)
+        async def open_connection(
+            user: str = "ann", path: str = "", *, to: Service | None = None
+        ) -> Connected:
+            wire = await Connected.open(to or service, user, path)
             stack.push_async_callback(wire.connection.close)
             return wire
 
@@ -32,7 +81,7 @@ async def connect(service: Service) -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def server_side(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+async def server_side(service: Service, calm: None) -> AsyncIterator[httpx2.AsyncClient]:
     """REST as another server of yours uses it, with the API key."""
     headers = {"X-API-Key": API_KEY}
     async with httpx2.AsyncClient(base_url=service.http, headers=headers) as http:
@@ -40,7 +89,7 @@ async def server_side(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-async def visitor(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+async def visitor(service: Service, calm: None) -> AsyncIterator[httpx2.AsyncClient]:
     """REST without any credential."""
     async with httpx2.AsyncClient(base_url=service.http) as http:
         yield http
@@ -49,4 +98,4 @@ async def visitor(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 def channel(request: pytest.FixtureRequest) -> str:
     """A room that no other test uses."""
-    return f"chat:{request.node.name[:100]}".replace("[", ".").replace("]", "")
+    return f"chat:{re.sub('[^a-z0-9_]+', '.', request.node.name)[:100]}"

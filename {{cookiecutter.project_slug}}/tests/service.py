@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -14,27 +14,41 @@ from typing import Any, Self
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .shapes import Frame, parse
 
 API_KEY = "the-key-of-the-tests"
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which what a test waits for is taken not to come."""
+PROGRAM = ("-m", "app")
 
-Frame = dict[str, Any]
+
+def environment(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """The variables of a process whose settings are those given, whatever the environment has."""
+    kept = {name: each for name, each in os.environ.items() if not name.upper().startswith("APP_")}
+    return kept | {name: each for name, each in settings.items() if each is not None}
 
 
 class Service:
     """One running server; its settings are those given, whatever the environment has."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str | None], program: Sequence[str] = PROGRAM
+    ) -> None:
+        self.folder = folder
         self.port = 0
+        self.guests: dict[str, str] = {}
+        """What proves guests who were here before, by the names that tests call them."""
+        self._settings = settings
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[str, str] = {}
 
     @property
     def log(self) -> str:
         """Everything that the process wrote."""
-        return (self._folder / "log").read_text()
+        return (self.folder / "log").read_text()
 
     @property
     def http(self) -> str:
@@ -48,13 +62,12 @@ class Service:
 
     def start(self) -> None:
         """Start, on the same port as before, and return once it is ready."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
-        settings = {"APP_PORT": str(self.port), "APP_API_KEY": API_KEY, "APP_LOG_FORMAT": "json"}
-        with (self._folder / "log").open("ab") as log:
+        usual = {"APP_PORT": str(self.port), "APP_API_KEY": API_KEY, "APP_LOG_FORMAT": "json"}
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app"],
-                cwd=self._folder,
-                env=ours | settings | self._settings,
+                [sys.executable, *self._program],
+                cwd=self.folder,
+                env=environment({**usual, **self._settings}),
                 stdout=log,
                 stderr=log,
             )
@@ -75,21 +88,36 @@ class Service:
 
     async def token(self, user: str) -> str | None:
         """A token for a user; None where everybody is a guest."""
-        form = {"username": user, "password": "any"}
-        async with httpx2.AsyncClient(base_url=self.http) as http:
-            response = await http.post("/auth/token", data=form)
-        return response.json()["access_token"] if response.is_success else None
+        if user not in self._tokens:
+            async with httpx2.AsyncClient(base_url=self.http) as http:
+                document = (await http.get("/openapi.json")).json()
+                path = _sign_in(document)
+                if path is None:
+                    return None
+                response = await http.post(path, data={"username": user, "password": "any"})
+            self._tokens[user] = response.json()["access_token"]
+        return self._tokens[user]
 
     def _wait_until_listening(self) -> None:
         """Wait for the line that names the port."""
         assert self._process is not None
         end = monotonic() + PATIENCE
         while "Uvicorn running on" not in self.log.rpartition("Started server")[2]:
-            assert self._process.poll() is None and monotonic() < end, self.log
+            assert self._process.poll() is None, self.log
+            assert monotonic() < end, self.log
             sleep(0.01)
         if not self.port:
             line = self.log.rpartition("Uvicorn running on http://127.0.0.1:")[2]
             self.port = int(line.partition(" ")[0])
+
+
+def _sign_in(document: dict[str, Any]) -> str | None:
+    """The route that takes a form with name and password, where the API has one."""
+    for path, methods in document["paths"].items():
+        body = methods.get("post", {}).get("requestBody", {})
+        if "application/x-www-form-urlencoded" in body.get("content", ()):
+            return str(path)
+    return None
 
 
 class Wire:
@@ -98,6 +126,8 @@ class Wire:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.welcome: Frame = {}
+        self.token = ""
+        """What proves over REST that it is the same user."""
 
     @property
     def user(self) -> str:
@@ -109,10 +139,10 @@ class Wire:
         await self.connection.send(json.dumps(frame))
 
     async def hear(self) -> Frame:
-        """The next message that is no heartbeat."""
+        """The next message that is no heartbeat; it must have its documented shape."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                frame: Frame = json.loads(await self.connection.recv())
+                frame = parse(await self.connection.recv())
                 if frame["type"] != "ping":
                     return frame
 
@@ -124,18 +154,29 @@ class Wire:
 
     async def ask(self, **frame: Any) -> Frame:
         """Send a command and return its reply; pushes before it are passed over."""
+        return (await self.ask_all(**frame))[-1]
+
+    async def ask_all(self, **frame: Any) -> list[Frame]:
+        """Send a command; everything that is heard up to its reply, which is the last."""
         wanted = frame.setdefault("id", "asked")
         await self.say(**frame)
-        while (reply := await self.hear()).get("id") != wanted:
-            pass
-        return reply
+        heard = [await self.hear()]
+        while heard[-1].get("id") != wanted:
+            heard.append(await self.hear())
+        return heard
+
+    async def heard(self) -> list[Frame]:
+        """Everything that the server said before it answered a ping of now."""
+        return (await self.ask_all(type="ping", id="heard"))[:-1]
 
     async def closed(self) -> tuple[int, str]:
         """Code and reason of the close; what comes before is passed over."""
         async with asyncio.timeout(PATIENCE):
-            async for _ in self.connection:
-                pass
-        return self.connection.close_code or 0, self.connection.close_reason or ""
+            try:
+                while True:
+                    await self.connection.recv()
+            except ConnectionClosed:
+                return self.connection.close_code or 0, self.connection.close_reason or ""
 
 
 class Connected(Wire):
@@ -143,20 +184,28 @@ class Connected(Wire):
 
     @classmethod
     async def open(cls, service: Service, user: str, path: str = "") -> Self:
-        """Connect and be welcome."""
+        """Connect and be welcome; one name is one user, except for guests on a path."""
         token = await service.token(user)
-        wire = cls(await connect(service.ws + path, ping_interval=None))
+        wire = cls(await connect(service.ws + path, ping_interval=None, max_queue=None))
         if token is not None:
             await wire.say(type="auth", token=token)
         wire.welcome = await wire.hear()
         assert wire.welcome["type"] == "welcome", wire.welcome
+        wire.token = token or wire.welcome["guest_token"]
+        if token is None and not path and user in service.guests:
+            wire.token = service.guests[user]
+            wire.welcome = await wire.ask(type="auth", token=wire.token)
+        elif token is None and not path:
+            service.guests[user] = wire.token
         return wire
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Service]:
-    """A service of one's own, with settings of one's own."""
-    service = Service(folder, settings)
+def running(
+    folder: Path, *, program: Sequence[str] = PROGRAM, **settings: str | None
+) -> Iterator[Service]:
+    """A service of one's own, with settings of one's own; None unsets one."""
+    service = Service(folder, settings, program)
     service.start()
     try:
         yield service

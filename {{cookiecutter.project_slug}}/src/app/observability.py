@@ -32,22 +32,16 @@ def configure_structlog() -> None:
 
 
 def log_config(settings: ServerSettings) -> dict[str, Any]:
-    """Logs of the service and of the libraries it uses, to standard error, in one form."""
+    """Logs of the service and of the libraries it uses, to standard error, in one form.
+
+    Plain data, since uvicorn hands it to the processes it starts.
+    """
     style = settings.log_format or ("json" if settings.in_production else "console")
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"handshakes": {"()": lambda: _is_no_handshake}},
-        "formatters": {
-            "default": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": _SHARED,
-                "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    *_renderers(style),
-                ],
-            }
-        },
+        "filters": {"handshakes": {"()": f"{__name__}.NoHandshakes"}},
+        "formatters": {"default": {"()": f"{__name__}.formatter", "style": style}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -59,21 +53,29 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
     }
 
 
-def _renderers(style: str) -> list[Processor]:
-    # Tracebacks without local variables: those hold tokens and keys.
+def formatter(style: str) -> logging.Formatter:
+    """Lines for people (`console`), or one JSON object each (`json`).
+
+    Tracebacks come without local variables: those hold tokens and keys.
+    """
+    renderers: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if style == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        renderers += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        plain = structlog.dev.plain_traceback
+        colors = sys.stderr.isatty()
+        renderers.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=renderers)
 
 
-def _is_no_handshake(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn says per connection: it holds the query string, which may hold a token.
+class NoHandshakes(logging.Filter):
+    """Drops what uvicorn says per connection: it holds the query string, which may hold a token.
 
     The service logs each session itself.
     """
-    message = str(record.msg)
-    return '"WebSocket %s"' not in message and message not in (
-        "connection open",
-        "connection closed",
-    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line may be written."""
+        message = str(record.msg)
+        ours = message not in ("connection open", "connection closed")
+        return ours and '"WebSocket %s"' not in message

@@ -4,14 +4,13 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from importlib import import_module
 from io import FileIO
-from pkgutil import iter_modules
 from threading import Thread
 
-from . import Client, ClientError, Joined, Left, Message, Restated, Roster, Subscription, auth
+from websockets.exceptions import InvalidURI
 
-MODES = sorted({module.name for module in iter_modules(auth.__path__)} - {"base"})
+from . import Client, ClientError, Joined, Left, Message, Restated, Roster, Subscription
+from .auth import MODES, by_mode
 
 
 def show(text: str) -> None:
@@ -54,8 +53,7 @@ async def typed() -> AsyncIterator[str]:
 
 async def chat(url: str, channel: str, mode: str, token: str) -> None:
     """Say what is typed and show what is said, until the input ends."""
-    with_token = import_module(f"{auth.__name__}.{mode}").with_token
-    client = Client(url, auth=with_token(token), on_state=lambda state: show(f"* {state}"))
+    client = Client(url, auth=by_mode(mode)(token), on_state=lambda state: show(f"* {state}"))
     async with client, asyncio.TaskGroup() as tasks:
         room = await client.subscribe(channel, last=20, presence=True)
         listening = tasks.create_task(listen(room))
@@ -65,20 +63,23 @@ async def chat(url: str, channel: str, mode: str, token: str) -> None:
         listening.cancel()
 
 
-def main() -> None:
+def main() -> int:
     """Chat as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("channel")
     parser.add_argument("--token", default="", help="what proves who you are")
     parser.add_argument("--mode", default=MODES[0], choices=MODES, help="how it is shown")
+    status = 0
     try:
         asyncio.run(chat(**vars(parser.parse_args())))
-    except* ClientError as errors:
+    except* (ClientError, InvalidURI) as errors:
         show(f"* {errors.exceptions[0]}")
+        status = 1
     except* KeyboardInterrupt:
         show("")
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

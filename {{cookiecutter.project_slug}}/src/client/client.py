@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from . import wire
 from .auth.base import Auth
-from .backoff import Backoff, Clock
-from .connection import Connection
+from .backoff import Clock
 from .connector import Connector
-from .errors import Closed, CommandRefused, ConnectionLost, Unsubscribed
+from .errors import Closed, ConnectionLost
 from .events import Frame, Page, Position, Receipt, Roster, Welcome
+from .registry import Registry
 from .subscription import Subscription
 
 State = Literal["connecting", "connected", "closed"]
@@ -45,13 +45,16 @@ class Client:
         **options: Any,
     ) -> None:
         self._on_state = on_state
-        self._buffer = buffer
-        self._random = random
-        self._clock = clock or Clock()
         self._connector = Connector(
-            url, auth, options, self._receive, self._changed, Backoff(random), self._clock
+            url,
+            auth,
+            options,
+            receive=lambda connection, frame: self._registry.receive(connection, frame),
+            changed=self._changed,
+            random=random,
+            clock=clock or Clock(),
         )
-        self._subscriptions: dict[str, Subscription] = {}
+        self._registry = Registry(self._connector, buffer)
         self._scope = asyncio.TaskGroup()
         self._welcome: Welcome
 
@@ -96,27 +99,7 @@ class Client:
         With `presence`, a Roster comes first, then Joined and Left. Raises CommandRefused, Closed.
         """
         self._connector.check()
-        if channel in self._subscriptions:
-            raise CommandRefused("already_subscribed", "this client is subscribed already")
-        subscription = Subscription(
-            channel,
-            since=since,
-            last=last,
-            presence=presence,
-            buffer=self._buffer,
-            renew=self._renew,
-            leave=self._leave,
-        )
-        self._subscriptions[channel] = subscription
-        if self._connector.current is not None:
-            self._connector.spawn(self._join(self._connector.current, subscription))
-        try:
-            await subscription.ready()
-        except asyncio.CancelledError:
-            if self._has(subscription):
-                self._connector.spawn(self._leave(subscription))
-            raise
-        return subscription
+        return await self._registry.subscribe(channel, last=last, presence=presence, since=since)
 
     async def publish(
         self, channel: str, data: Any, *, key: str | None = None, deadline: float | None = 30.0
@@ -129,7 +112,7 @@ class Client:
         """
         fields = {"channel": channel, "data": data, "key": key or uuid4().hex}
         async with asyncio.timeout(deadline):
-            return wire.receipt(await self._ask("publish", fields))
+            return wire.receipt(await self._connector.ask("publish", fields))
 
     async def signal(self, channel: str, kind: str, data: Any = None) -> None:
         """Tell the subscribers what is not kept; lost without a word where nobody is connected."""
@@ -152,90 +135,18 @@ class Client:
         place = {"after": after, "before": before, "epoch": epoch}
         fields: Frame = {name: value for name, value in place.items() if value is not None}
         fields |= {"channel": channel, "limit": limit}
-        return wire.page(await self._ask("history", fields))
+        return wire.page(await self._connector.ask("history", fields))
 
     async def presence(self, channel: str) -> Roster:
         """Who is in a channel now."""
-        return wire.roster(channel, await self._ask("presence", {"channel": channel}))
-
-    async def _ask(self, type: str, fields: Frame) -> Frame:
-        """The reply to a command that may be sent again, over lost connections."""
-        while True:
-            with suppress(ConnectionLost):
-                return await self._insist(await self._connector.connection(), type, fields)
-
-    async def _insist(self, connection: Connection, type: str, fields: Frame) -> Frame:
-        """The reply to a command on one connection, sent again while the refusal may pass."""
-        backoff = Backoff(self._random)
-        while True:
-            try:
-                return await connection.command(type, **fields)
-            except CommandRefused as refused:
-                if not refused.retryable:
-                    raise
-                after = refused.retry_after
-            await self._clock.sleep(backoff.next() if after is None else after)
-
-    async def _join(self, connection: Connection, subscription: Subscription) -> None:
-        """Subscribe on a connection if it is still the current one; a refusal ends the matter."""
-        if connection is not self._connector.current or not self._has(subscription):
-            return
-        try:
-            await self._insist(connection, "subscribe", subscription.request(connection))
-            if subscription.channel not in self._subscriptions:
-                # Given up while a refusal was waited out, when there was nothing to leave yet.
-                await connection.command("unsubscribe", channel=subscription.channel)
-        except ConnectionLost:
-            pass  # on the next connection it is joined again
-        except CommandRefused as refused:
-            self._drop(subscription, refused)
-
-    def _renew(self, subscription: Subscription) -> None:
-        """Subscribe again where an iterator fell behind; a new connection does that by itself."""
-        if self._connector.current is not None:
-            self._connector.spawn(self._rejoin(self._connector.current, subscription))
-
-    async def _rejoin(self, connection: Connection, subscription: Subscription) -> None:
-        with suppress(CommandRefused, ConnectionLost):
-            await self._insist(connection, "unsubscribe", {"channel": subscription.channel})
-        await self._join(connection, subscription)
-
-    async def _leave(self, subscription: Subscription) -> None:
-        """End a subscription, here and on the server."""
-        if self._has(subscription):
-            self._drop(subscription, StopAsyncIteration())
-            if self._connector.current is not None:
-                with suppress(CommandRefused, ConnectionLost):
-                    await self._connector.current.command(
-                        "unsubscribe", channel=subscription.channel
-                    )
-
-    def _receive(self, connection: Connection, frame: Frame) -> None:
-        subscription = self._subscriptions.get(frame.get("channel", ""))
-        if subscription is None or subscription.source is not connection:
-            return
-        if frame["type"] == "unsubscribed":
-            self._drop(subscription, Unsubscribed(subscription.channel, frame["reason"]))
-        else:
-            subscription.take(frame)
+        return wire.roster(channel, await self._connector.ask("presence", {"channel": channel}))
 
     def _changed(self) -> None:
         """Follow the connector: move to its connection, or end with it."""
-        current, failure = self._connector.current, self._connector.failure
-        for subscription in list(self._subscriptions.values()):
-            if failure is not None:
-                self._drop(subscription, failure)
-            elif current is not None:
-                self._connector.spawn(self._join(current, subscription))
-        if current is not None:
-            self._welcome = current.welcome
+        if self._connector.failure is not None:
+            self._registry.end(self._connector.failure)
+        elif self._connector.current is not None:
+            self._welcome = self._connector.current.welcome
+            self._registry.move(self._connector.current)
         if self._on_state is not None:
             self._on_state(self.state)
-
-    def _has(self, subscription: Subscription) -> bool:
-        return self._subscriptions.get(subscription.channel) is subscription
-
-    def _drop(self, subscription: Subscription, reason: Exception) -> None:
-        if self._has(subscription):
-            del self._subscriptions[subscription.channel]
-            subscription.end(reason)

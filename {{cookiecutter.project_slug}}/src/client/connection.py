@@ -28,6 +28,8 @@ OPTIONS: dict[str, Any] = {
 }
 """What we ask of `websockets`; the program's own options win."""
 
+PONG = '{"type":"pong"}'
+
 Receive = Callable[["Connection", Frame], None]
 
 
@@ -44,6 +46,7 @@ class Connection:
         self.departure: Future[float] = loop.create_future()
         """The seconds after which the server wants us to open another connection."""
         self.lost: ConnectionLost | None = None
+        self._ended = asyncio.Event()
         self._socket = socket
         self._receive = receive
         self._clock = clock
@@ -69,17 +72,16 @@ class Connection:
         frame = {"type": type, **fields}
         text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         payload = text.encode()
-        if self.lost is not None:
-            raise self.lost.with_traceback(None)
+        self._check()
         # The server would end the connection for a message that is too large.
         if len(payload) > self._largest:
-            raise CommandRefused(
-                "too_large", f"{len(payload)} bytes are more than the server takes"
-            )
+            raise CommandRefused("too_large", f"{len(payload)} bytes are too many for the server")
         try:
             await self._socket.send(payload, text=True)
-        except ConnectionClosed as closed:
-            raise _explain(closed) from None
+        except ConnectionClosed:
+            # Whoever comes back at once must not meet the same connection, for ever.
+            await self._ended.wait()
+            self._check()
 
     async def run(self) -> None:
         """Read to the end; then whoever waits for something of this connection is told why."""
@@ -103,6 +105,10 @@ class Connection:
         """Cut the connection at once; `run` ends with it."""
         self._socket.transport.abort()
 
+    def _check(self) -> None:
+        if self.lost is not None:
+            raise self.lost.with_traceback(None)
+
     async def _read(self) -> ConnectionLost:
         try:
             while True:
@@ -111,15 +117,13 @@ class Connection:
                 await self._take(json.loads(text))
         except ConnectionClosed as closed:
             return _explain(closed)
-        except ConnectionLost as lost:
-            return lost
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             return ConnectionLost(1002, f"the server does not speak our protocol: {error!r}")
 
     async def _take(self, frame: Frame) -> None:
         kind = frame["type"]
         if kind == "ping":
-            await self.send("pong")
+            await self._socket.send(PONG)
         elif kind == "welcome":
             self.welcome = wire.welcome(frame)
             self._silence, self._largest = self.welcome.silence, self.welcome.message_bytes
@@ -146,6 +150,7 @@ class Connection:
 
     def _end(self, lost: ConnectionLost) -> None:
         self.lost = lost
+        self._ended.set()
         waiting: list[Future[Any]] = [self.departure, self.greeting, *self._replies.values()]
         for future in waiting:
             if not future.done():

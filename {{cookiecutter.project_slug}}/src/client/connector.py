@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 from .auth.base import Auth
 from .backoff import Backoff, Clock
 from .connection import Connection, Receive, open_connection
 from .errors import Closed, CommandRefused, ConnectionLost
+from .events import Frame
 
 GOOD_SECONDS = 10.0
 """A connection that lasted so long was good: the next back-off begins anew."""
@@ -32,9 +34,10 @@ class Connector:
         url: str,
         auth: Auth,
         options: Mapping[str, Any],
+        *,
         receive: Receive,
         changed: Callable[[], None],
-        backoff: Backoff,
+        random: Callable[[], float],
         clock: Clock,
     ) -> None:
         self.current: Connection | None = None
@@ -45,7 +48,8 @@ class Connector:
         self._options = options
         self._receive = receive
         self._changed = changed
-        self._backoff = backoff
+        self._random = random
+        self._backoff = Backoff(random)
         self._clock = clock
         self._news = asyncio.Event()
         self._tasks: asyncio.TaskGroup
@@ -62,6 +66,24 @@ class Connector:
         """Raise what ended the client, if anything did."""
         if self.failure is not None:
             raise self.failure.with_traceback(None)
+
+    async def ask(self, type: str, fields: Frame) -> Frame:
+        """The reply to a command that may be sent again, over lost connections."""
+        while True:
+            with suppress(ConnectionLost):
+                return await self.insist(await self.connection(), type, fields)
+
+    async def insist(self, connection: Connection, type: str, fields: Frame) -> Frame:
+        """The reply to a command on one connection, sent again while the refusal may pass."""
+        backoff = Backoff(self._random)
+        while True:
+            try:
+                return await connection.command(type, **fields)
+            except CommandRefused as refused:
+                if not refused.retryable:
+                    raise
+                after = refused.retry_after
+            await self._clock.sleep(backoff.next() if after is None else after)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work beside the connection; it ends with the client at the latest."""
@@ -145,5 +167,5 @@ class Connector:
 
     def _use(self, connection: Connection | None) -> None:
         self.current = connection
+        self._changed()  # before any command goes out, subscriptions are on their way
         self._news.set()
-        self._changed()

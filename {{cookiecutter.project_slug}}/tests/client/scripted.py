@@ -7,8 +7,8 @@ test soon; nothing waits for time to pass.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -89,7 +89,7 @@ class Peer:
         command = await self.hears("subscribe", channel=channel, **asked or {})
         await self.answers(command, "subscribed", **subscribed(channel) | fields)
 
-    async def publishes(self, offset: int, **fields: Any) -> None:
+    async def publishes(self, offset: int | None, **fields: Any) -> None:
         """Push a message."""
         await self.says(**message(offset, **fields))
 
@@ -100,6 +100,13 @@ class Peer:
     def cuts(self) -> None:
         """End the connection without a word."""
         self._socket.transport.abort()
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Take no notice of what the client says meanwhile, not even that it leaves."""
+        self._socket.transport.pause_reading()
+        yield
+        self._socket.transport.resume_reading()
 
     async def ends(self) -> int | None:
         """Wait for the client to end the connection, and return its close code."""
@@ -219,12 +226,34 @@ class Scene:
         self.server = server
         self.clock = clock
         self.states: list[str] = []
+        """What the client has told of its state."""
+        self._told = asyncio.Event()
 
     def client(self, auth: Auth | None = None, **options: Any) -> Client:
         """A client whose waits are as long as they may be."""
         options = {"clock": self.clock, "random": lambda: 1.0, "proxy": None} | options
-        options = {"on_state": self.states.append} | options
+        options = {"on_state": self._tell} | options
         return Client(self.server.url, auth=auth or Greeted(), **options)
+
+    async def reconnects(self, seconds: float = 0.5) -> Peer:
+        """Let a wait of this length pass; the next connection, once the client is welcome on it."""
+        await self.clock.passes(seconds)
+        told = len(self.states)
+        peer = await self.server.welcomes()
+        await self.tells(told + 1)
+        return peer
+
+    async def tells(self, count: int) -> str:
+        """The state that the client tells as the one of this number."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.states) < count:
+                self._told.clear()
+                await self._told.wait()
+        return self.states[count - 1]
+
+    def _tell(self, state: str) -> None:
+        self.states.append(state)
+        self._told.set()
 
     @asynccontextmanager
     async def connected(self, **options: Any) -> AsyncIterator[tuple[Client, Peer]]:

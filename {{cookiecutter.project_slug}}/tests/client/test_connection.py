@@ -71,6 +71,16 @@ async def test_a_reply_to_nobody_is_passed_over(stage: Stage) -> None:
         assert (await soon(command))["type"] == "pong"
 
 
+async def test_a_reply_that_comes_twice_counts_once(stage: Stage) -> None:
+    async with stage.opened() as (connection, peer):
+        command = asyncio.create_task(connection.command("ping"))
+        heard = await peer.hears("ping")
+        for _ in range(2):
+            await peer.answers(heard, "pong")
+        assert (await soon(command))["type"] == "pong"
+        await both(connection.send("ping"), peer.hears("ping"))
+
+
 async def test_a_refusal_is_raised_with_all_that_was_said(stage: Stage) -> None:
     async with stage.opened() as (connection, peer):
         command = asyncio.create_task(connection.command("publish"))
@@ -97,12 +107,24 @@ async def test_a_ping_is_answered(stage: Stage) -> None:
         await peer.hears("pong")
 
 
+async def test_a_ping_just_before_the_end_hides_no_reason(stage: Stage) -> None:
+    async with stage.opened() as (connection, peer):
+        await peer.says("ping")
+        await peer.closes(4001, "slow consumer")
+        with pytest.raises(ConnectionLost, match="4001 slow consumer"):
+            await soon(connection.departure)
+
+
+async def test_the_beats_of_the_server_are_watched_instead_of_pings_of_ours(stage: Stage) -> None:
+    async with stage.opened() as (connection, _):
+        assert connection._socket.ping_interval is None
+
+
 async def test_silence_beyond_interval_and_timeout_is_death(stage: Stage) -> None:
     async with stage.opened() as (connection, peer):
         await peer.welcomes()
         await soon(connection.greeting)
-        await stage.clock.passes(10)
-        await stage.clock.passes(25)
+        stage.clock.advance(35)
         with pytest.raises(ConnectionLost) as lost:
             await soon(connection.departure)
         assert lost.value.code == 1006
@@ -112,9 +134,8 @@ async def test_a_server_that_speaks_is_alive(stage: Stage) -> None:
     async with stage.opened() as (connection, peer):
         await peer.welcomes()
         await soon(connection.greeting)
-        await stage.clock.passes(10)
         for _ in range(5):
-            stage.clock.advance(24)
+            stage.clock.advance(34.9)
             await peer.says("ping")
             await peer.hears("pong")
         assert connection.lost is None
@@ -161,6 +182,8 @@ async def test_a_server_that_speaks_something_else_is_left_for_good(
         with pytest.raises(ConnectionLost, match="does not speak our protocol") as lost:
             await soon(command)
         assert lost.value.final
+        with pytest.raises(ConnectionLost, match="does not speak our protocol"):
+            await soon(connection.command("ping"))
 
 
 async def test_frames_and_fields_to_come_are_passed_over(stage: Stage) -> None:

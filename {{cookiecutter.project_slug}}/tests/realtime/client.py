@@ -73,6 +73,7 @@ class Client:
         self._ledger = ledger
         self._trouble = trouble
         self._asked: dict[str, Subscribe] = {}
+        self._ahead: set[str] = set()
         self._live: set[str] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -155,6 +156,9 @@ class Client:
             id=1, type="subscribe", channel=channel, since=since, last=last, presence=True
         )
         self._asked[channel] = wanted
+        self._ahead.discard(channel)
+        if since is not None and since.offset > self._ledger.position(channel).offset:
+            self._ahead.add(channel)
         try:
             await connection.hub.subscribe(connection.session, NAMESPACE, wanted)
         except BaseException:
@@ -222,10 +226,11 @@ class Client:
     def _judge(self, channel: str, since: Position, event: dict[str, Any]) -> None:
         """Continuity may be given up for a reason only, and the reason must be true."""
         justified = {
-            "epoch_changed": since.epoch != event["epoch"] and since != START,
-            "ahead": since.offset > event["offset"],
+            "epoch_changed": since.epoch != event["epoch"]
+            and (since != START or self._ledger.has_rotated(channel)),
+            "ahead": channel in self._ahead,
             "expired": self._ledger.pruned(channel) > since.offset,
-            "too_far": event["offset"] > since.offset,
+            "too_far": event["offset"] >= since.offset,
         }
         if not justified.get(event["reason"], False):
             self.complain(channel, "gave up without reason at", since, event)

@@ -1,18 +1,19 @@
 """What goes wrong and how long things take, read from a tape of bytes that hypothesis writes."""
 
 import asyncio
+from itertools import cycle
 
 from app.protocol.errors import Unavailable
 
-PAUSES = (0.001, 0.02, 0.049, 0.051, 0.2, 1.5, 6.0, 12.0)
+PAUSES = (0.001, 0.01, 0.03, 0.049, 0.051, 0.2, 1.5, 12.0)
 """Seconds around what the engine waits for: the hold, a retry, half a sweep and more than one."""
 
 
 class Fates:
-    """One byte per decision; when the tape has run out, everything goes well at once."""
+    """One byte per decision, from a tape that goes round; an empty one means good luck."""
 
     def __init__(self, tape: bytes) -> None:
-        self._tape = iter(tape)
+        self._tape = cycle(tape)
 
     def next(self) -> int:
         """The next byte; 0 means that nothing happens."""
@@ -20,7 +21,7 @@ class Fates:
 
     def end(self) -> None:
         """Let everything go well from here on."""
-        self._tape = iter(b"")
+        self._tape = cycle(b"")
 
     async def suspend(self) -> None:
         """Be as slow as a server may be, or unreachable."""

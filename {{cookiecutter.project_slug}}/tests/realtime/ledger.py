@@ -23,8 +23,8 @@ class Archive(MemoryHistory):
         for _ in range(min(count, len(log.kept))):
             log.kept.pop()
             log.top -= 1
-        for name, known in list(self._keys.items()):
-            if name[0] == channel and known.publication.offset > log.top:
+        for name, (_, _, offset) in list(self._keys.items()):
+            if name[0] == channel and offset > log.top:
                 del self._keys[name]
 
 
@@ -65,6 +65,10 @@ class Ledger:
         if epoch:
             self.archive.go_back(channel, lost)
             self.rotated(channel, _now(self.archive.rotate(channel, epoch)))
+
+    def has_rotated(self, channel: str) -> bool:
+        """Whether the channel is in its second epoch at least."""
+        return len(self._logs.get(channel, {})) > 1
 
     def message(self, channel: str, position: Position) -> str | None:
         """The id of what was stored there."""

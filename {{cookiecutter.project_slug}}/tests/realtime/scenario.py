@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from structlog.testing import capture_logs
@@ -13,6 +14,7 @@ from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
 from app.history.base import Receipt
 from app.presence.memory import MemoryPresence
+from app.protocol.channels import START
 from app.protocol.errors import CommandError, Unavailable
 from app.realtime.hub import Hub, open_hub
 from app.settings import Limits
@@ -22,7 +24,7 @@ from .client import COMMAND_SECONDS, NAMESPACE, Client
 from .fates import PAUSES, Fates
 from .faulty import FaultyBroker, FaultyHistory, FaultyPresence
 from .ledger import Archive, Ledger
-from .virtual_time import run
+from .virtual_time import Stuck, run
 
 CHANNELS = ("chat:a", "chat:b")
 SWEEP_SECONDS = 10.0
@@ -53,15 +55,6 @@ class Plan:
     length: int
     steps: Sequence[tuple[float, Step]]
 
-    @property
-    def limits(self) -> Limits:
-        """The engine's settings, some smaller than anybody would set them."""
-        return Limits(
-            history_page=self.page,
-            repair_limit=self.repair_limit,
-            recovery_limit=self.recovery_limit,
-            sweep_seconds=SWEEP_SECONDS,
-        )
 
 
 class World:
@@ -92,6 +85,7 @@ class World:
                     await self._open_hub(stack, first=number == 0)
                 working = [asyncio.create_task(client.work()) for client in self.clients]
                 for number, client in enumerate(self.clients):
+                    client.wanted.add(CHANNELS[0])
                     client.reconnect(self.hubs[number % len(self.hubs)])
                 for pause, step in self._plan.steps:
                     await _pause(pause)
@@ -110,20 +104,18 @@ class World:
             FaultyHistory(self.ledger.archive, self.fates, self.ledger),
             FaultyPresence(self.presence, self.fates),
             self._coordination if first else self._coordination.peer(),
-            self._plan.limits,
+            _limits(self._plan.page, self._plan.repair_limit, self._plan.recovery_limit),
         )
         self.hubs.append(await stack.enter_async_context(hub))
 
-    def publish(self, node: int, sender: str, channel: str, text: str, key: str | None) -> None:
+    def publish(self, node: int, channel: str, key: str | None, *, after: float) -> None:
         """Publish, and with a key again and again until it is acknowledged."""
-        work = self._publish(node, sender, channel, text, key)
-        self._publishers.append(asyncio.create_task(work))
+        self._publishers.append(asyncio.create_task(self._publish(node, channel, key, after)))
 
-    async def _publish(
-        self, node: int, sender: str, channel: str, text: str, key: str | None
-    ) -> None:
+    async def _publish(self, node: int, channel: str, key: str | None, after: float) -> None:
+        await asyncio.sleep(after)
         for attempt in range(1 if key is None else 6):
-            said = draft(channel, text, sender=sender, key=key)
+            said = draft(channel, f"text of {key}", key=key)
             try:
                 async with asyncio.timeout(COMMAND_SECONDS):
                     hub = self.hubs[(node + attempt) % len(self.hubs)]
@@ -134,7 +126,7 @@ class World:
                 self.trouble.append(f"refused: {said} {error!r}")
             else:
                 assert receipt is not None
-                return self._acknowledge(receipt, (channel, sender, key or ""), said.message_id)
+                return self._acknowledge(receipt, (channel, said.sender, key or ""), said.message_id)
 
     def _acknowledge(self, receipt: Receipt, name: tuple[str, str, str], message: str) -> None:
         stored = self.ledger.message(name[0], receipt.position)
@@ -161,7 +153,7 @@ class World:
         for client in self.clients:
             for channel in sorted(client.wanted):
                 stands, top = client.positions[channel], self.ledger.position(channel)
-                if stands != top:
+                if stands != top and (stands != START or top.offset):
                     client.complain(channel, "came to rest at", stands, "below", top)
         for hub in self.hubs:
             wanted = {c for client in self.clients for c in client.wanted if client.is_at(hub)}
@@ -178,6 +170,17 @@ class World:
             if name[0] == channel and stored[name] != 1 and name not in lost:
                 self.trouble.append(f"acknowledged, and stored {stored[name]} times: {name}")
         self.trouble += [f"stored twice: {name}" for name, times in stored.items() if times > 1]
+
+
+@cache
+def _limits(page: int, repair: int, recovery: int) -> Limits:
+    """The engine's settings, some smaller than anybody would set them."""
+    return Limits(
+        history_page=page,
+        repair_limit=repair,
+        recovery_limit=recovery,
+        sweep_seconds=SWEEP_SECONDS,
+    )
 
 
 async def _pause(pause: float) -> None:
@@ -202,5 +205,8 @@ def play(plan: Plan) -> list[str]:
         await world.play()
         return world.trouble
 
-    return run(start())
+    try:
+        return run(start())
+    except Stuck as stuck:
+        return [str(stuck)]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.protocol.channels import START, Position
 
+from .client import Client
 from .scenario import CHANNELS, Plan, Step, World
 
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Subscribe:
-    """A client subscribes: anew, or from `back` before where it stands (above, where negative)."""
+    """A client subscribes again: anew, or from `back` before where it stands, or from beyond."""
 
     client: int
     channel: str
@@ -25,13 +26,17 @@ class Subscribe:
     back: int | None
 
     def begin(self, world: World) -> None:
-        """Give the command."""
+        """Give the commands."""
         client = world.clients[self.client % len(world.clients)]
+        client.commands.put_nowait(partial(client.unsubscribe, self.channel))
+        client.commands.put_nowait(partial(self._subscribe, client))
+
+    async def _subscribe(self, client: Client) -> None:
         stands = client.positions.get(self.channel, START)
         since = None
         if self.back is not None:
             since = Position(stands.epoch, max(stands.offset - self.back, 0)) if stands.epoch else START
-        client.commands.put_nowait(partial(client.subscribe, self.channel, since, self.last))
+        await client.subscribe(self.channel, since, self.last)
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,20 @@ class Stall:
 
 @dataclass(frozen=True)
 class Publish:
-    """Messages are published at the same time; those with a key at several nodes if `twice`."""
+    """Messages are published, one `every` so often; those with a key on two nodes if `twice`."""
 
     node: int
     channel: str
     keys: tuple[int | None, ...]
+    every: float
     twice: bool
 
     def begin(self, world: World) -> None:
         """Give the commands."""
-        for key in self.keys:
+        for number, key in enumerate(self.keys):
             for node in range(self.node, self.node + 1 + (self.twice and key is not None)):
                 name = None if key is None else f"key{key}"
-                world.publish(node, f"sender{self.node}", self.channel, f"text {name}", name)
+                world.publish(node, self.channel, name, after=number * self.every)
 
 
 @dataclass(frozen=True)
@@ -131,18 +137,22 @@ def _steps() -> st.SearchStrategy[Step]:
     client, node = st.integers(0, 3), st.integers(0, 2)
     channel = st.sampled_from([CHANNELS[0], *CHANNELS])
     back = st.sampled_from([None, 0, 0, 0, 1, 3, 8, 20, -3])
-    keys = st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=8).map(tuple)
-    publish = st.builds(Publish, node, channel, keys, st.booleans())
+    key = st.none() | st.none() | st.integers(0, 9)
+    keys = _sized(lambda n: st.lists(key, min_size=n, max_size=n).map(tuple), 1, 10, 30)
+    every = st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.5])
+    publish = st.builds(Publish, node, channel, keys, every, st.booleans())
     subscribe = st.builds(Subscribe, client, channel, st.sampled_from([0, 2, 100]), back)
     reconnect = st.builds(Reconnect, client, node)
-    rare = st.one_of(
+    rare = [
         st.builds(Unsubscribe, client, channel),
         st.builds(TimeOut, client),
         st.builds(Stall, client),
         st.builds(Deafen, node, st.booleans()),
         st.builds(Rotate, channel, st.sampled_from([0, 0, 1, 4])),
-    )
-    return st.one_of(publish, publish, publish, subscribe, subscribe, reconnect, rare)
+    ]
+    # `one_of` would give each kind the same weight.
+    kinds = [*[publish] * 5, *[subscribe] * 5, *[reconnect] * 4, *rare]
+    return st.sampled_from(range(len(kinds))).flatmap(lambda kind: kinds[kind])
 
 
 def _sized(strategy: Callable[[int], st.SearchStrategy[T]], *sizes: int) -> st.SearchStrategy[T]:
@@ -151,17 +161,17 @@ def _sized(strategy: Callable[[int], st.SearchStrategy[T]], *sizes: int) -> st.S
 
 
 def plans() -> st.SearchStrategy[Plan]:
-    """Plans of up to fifty steps."""
-    pause = st.sampled_from([0.0, -1.0, -2.0, -5.0, 0.001, 0.02, 0.06, 0.5, 4.0, 11.0])
+    """Plans of up to sixty steps."""
+    pause = st.sampled_from([0.0, -1.0, -3.0, 0.001, 0.01, 0.02, 0.06, 0.06, 0.2, 0.2, 1.0, 11.0])
     step = st.tuples(pause, _steps())
     return st.builds(
         Plan,
-        tape=_sized(lambda n: st.binary(min_size=n, max_size=n), 0, 50, 200, 800),
+        tape=_sized(lambda n: st.binary(min_size=n, max_size=n), 0, 20, 100, 300),
         nodes=st.integers(2, 3),
         clients=st.integers(1, 4),
         page=st.sampled_from([1, 3, 100]),
         repair_limit=st.sampled_from([2, 5, 1000]),
         recovery_limit=st.sampled_from([4, 1000]),
         length=st.sampled_from([3, 10, 1000]),
-        steps=_sized(lambda n: st.lists(step, min_size=n // 2, max_size=n), 6, 20, 50),
+        steps=_sized(lambda n: st.lists(step, min_size=n // 2, max_size=n), 8, 30, 60),
     )

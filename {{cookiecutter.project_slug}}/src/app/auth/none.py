@@ -30,7 +30,8 @@ class Guests:
 
 def _guest(user: str) -> Principal:
     signature = hmac.new(signing_secret().encode(), user.encode(), sha256).hexdigest()
-    return Principal(user=user, guest_token=f"{user}.{signature}")
+    name = f"Guest {user.rpartition('-')[2][:4]}"
+    return Principal(user=user, name=name, guest_token=f"{user}.{signature}")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import islice
 from secrets import token_hex
@@ -19,6 +19,10 @@ KEY_SECONDS = 300.0
 
 AT_ONCE = 1_000
 """How much one `prune` deletes, so that nobody waits for it."""
+
+
+_Key = tuple[str, str, str]
+"""Channel, sender and key."""
 
 
 class MemoryHistorySettings(Section):
@@ -48,64 +52,46 @@ class _Log:
         return Page(self.epoch, self.top, [stored for _, stored in islice(self.kept, start, stop)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What was published under a key, and until when that is remembered."""
-
-    digest: bytes | None
-    publication: Publication
-    until: float
-
-
+@dataclass
 class MemoryHistory:
     """Numbers and keeps publications, and knows the rooms, as long as the process lives."""
 
-    carries = False
-
-    def __init__(
-        self,
-        length: int,
-        seconds: float,
-        clock: Callable[[], float] = monotonic,
-        new_epoch: Callable[[], str] = lambda: token_hex(8),
-    ) -> None:
-        self._length = length
-        self._seconds = seconds
-        self._clock = clock
-        self._new_epoch = new_epoch
-        self._logs: dict[str, _Log] = {}  # never deleted: a counter must not start again
-        self._oldest: list[
-            tuple[float, str]
-        ] = []  # a heap: when to look at each log that keeps some
-        self._keys: OrderedDict[tuple[str, str, str], _Known] = (
-            OrderedDict()
-        )  # soonest forgotten first
-        self._rooms: dict[str, Room] = {}
+    length: int
+    seconds: float
+    clock: Callable[[], float] = monotonic
+    new_epoch: Callable[[], str] = token_hex
+    carries: bool = False
+    _logs: dict[str, _Log] = field(default_factory=dict)
+    """Never deleted from: a counter must not start again."""
+    _oldest: list[tuple[float, str]] = field(default_factory=list)
+    """A heap: when to look at each log that keeps some."""
+    _keys: OrderedDict[_Key, tuple[float, Draft, int]] = field(default_factory=OrderedDict)
+    """Until when a key is remembered, what was published under it and where; oldest first."""
+    _rooms: dict[str, Room] = field(default_factory=dict)
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
         """Store drafts in order, without an await: nobody sees half of it."""
-        return [self._append(draft, self._clock()) for draft in drafts]
+        return [self._append(draft, self.clock()) for draft in drafts]
 
     def _append(self, draft: Draft, now: float) -> Receipt | CommandError:
         self._forget_keys(2, now)
         if draft.key is None:
             return self._store(draft, now)
-        name = (draft.channel, draft.sender, draft.key)
-        known = self._keys.get(name)
-        if known is None:
+        key = (draft.channel, draft.sender, draft.key)
+        if key not in self._keys:
             receipt = self._store(draft, now)
-            stored = Publication(receipt.position.offset, receipt.body)
-            self._keys[name] = _Known(draft.digest, stored, now + KEY_SECONDS)
+            self._keys[key] = now + KEY_SECONDS, draft, receipt.position.offset
             return receipt
+        _, known, offset = self._keys[key]
         if known.digest != draft.digest:
             return CommandError(ErrorCode.CONFLICT, "this key stands for other data", field="key")
-        position = Position(self._logs[draft.channel].epoch, known.publication.offset)
-        return Receipt(position, known.publication.body, duplicate=True)
+        position = Position(self._logs[draft.channel].epoch, offset)
+        return Receipt(position, known.body, duplicate=True)
 
     def _store(self, draft: Draft, now: float) -> Receipt:
         log = self._logs.get(draft.channel)
         if log is None:
-            log = self._logs[draft.channel] = _Log(self._new_epoch(), deque(maxlen=self._length))
+            log = self._logs[draft.channel] = _Log(self.new_epoch(), deque(maxlen=self.length))
         if not log.kept:
             heappush(self._oldest, (now, draft.channel))
         log.top += 1
@@ -113,9 +99,9 @@ class MemoryHistory:
         return Receipt(Position(log.epoch, log.top), draft.body)
 
     def _forget_keys(self, at_most: int, now: float) -> None:
-        for name, known in list(islice(self._keys.items(), at_most)):
-            if known.until <= now:
-                del self._keys[name]
+        for key, (until, _, _) in list(islice(self._keys.items(), at_most)):
+            if until <= now:
+                del self._keys[key]
 
     async def read(
         self, channel: str, *, after: int | None = None, before: int | None = None, limit: int
@@ -136,18 +122,18 @@ class MemoryHistory:
         """Begin a new epoch, in which what is kept stays at its offset."""
         log = self._logs.get(channel)
         if log and log.epoch == epoch:
-            log.epoch = self._new_epoch()
+            log.epoch = self.new_epoch()
         return self._position(channel)
 
     async def prune(self) -> int:
         """Delete what is too old; what is too many went with the append that made it so."""
-        now = self._clock()
+        now = self.clock()
         self._forget_keys(AT_ONCE, now)
         pruned = 0
-        while pruned < AT_ONCE and self._oldest and self._oldest[0][0] <= now - self._seconds:
+        while pruned < AT_ONCE and self._oldest and self._oldest[0][0] <= now - self.seconds:
             _, channel = heappop(self._oldest)
             kept = self._logs[channel].kept
-            while pruned < AT_ONCE and kept and kept[0][0] <= now - self._seconds:
+            while pruned < AT_ONCE and kept and kept[0][0] <= now - self.seconds:
                 kept.popleft()
                 pruned += 1
             if kept:

@@ -39,9 +39,8 @@ class MemoryPresence:
         self._grace = grace
         self._clock = clock
         self._channels: dict[str, dict[str, _Attendance]] = {}
-        self._leaving: OrderedDict[tuple[str, str], float] = (
-            OrderedDict()
-        )  # when due, soonest first
+        self._leaving: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """When each leave is due, soonest first."""
 
     async def enter(self, entries: Sequence[Entry]) -> Sequence[Change]:
         """Note sessions; a join per user who was not there."""
@@ -80,9 +79,8 @@ class MemoryPresence:
         now = self._clock()
         watched = frozenset(channels)
         changes = []
-        for (channel, user), due in list(
-            takewhile(lambda item: item[1] <= now, self._leaving.items())
-        ):
+        over = list(takewhile(lambda item: item[1] <= now, self._leaving.items()))
+        for (channel, user), due in over:
             if channel in watched:
                 changes.append(self._remove(channel, user))
             elif due + UNWATCHED_SECONDS <= now:

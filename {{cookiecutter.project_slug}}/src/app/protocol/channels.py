@@ -46,11 +46,6 @@ class Position:
 START = Position("", 0)
 
 
-def namespace_of(channel: str) -> str:
-    """The part of a channel's name before the colon."""
-    return channel.partition(":")[0]
-
-
 def personal_channel(user: str) -> str:
     """The channel of one user, for any user id: ids that are no channel name are encoded.
 

@@ -77,7 +77,10 @@ def encode_body(
 
 def encode_message(channel: str, position: Position | None, body: bytes) -> bytes:
     """The `message` frame of a publication, the same for every recipient."""
-    return b"%b%b}" % (_head(channel) if position is None else _positioned(channel, position), body)
+    if position is None:
+        return b"%b%b}" % (_head(channel), body)
+    epoch = to_json(position.epoch)
+    return b'%b"epoch":%b,"offset":%d,%b}' % (_head(channel), epoch, position.offset, body)
 
 
 def encode_with(event: BaseModel, *, messages: Iterable[bytes]) -> bytes:
@@ -99,10 +102,6 @@ def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
 @lru_cache(maxsize=4096)
 def _head(channel: str) -> bytes:
     return b'{"type":"message","channel":%b,' % to_json(channel)
-
-
-def _positioned(channel: str, position: Position) -> bytes:
-    return b'%b"epoch":%b,"offset":%d,' % (_head(channel), to_json(position.epoch), position.offset)
 
 
 def _explain(problem: ErrorDetails) -> CommandError:

@@ -1,5 +1,6 @@
 """What can go wrong on the wire: error codes answer a command, close codes end a connection."""
 
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
@@ -27,18 +28,8 @@ class ErrorCode(StrEnum):
     @property
     def retryable(self) -> bool:
         """Whether the same command may succeed later, unchanged."""
-        return self in _RETRYABLE
-
-
-_RETRYABLE = frozenset(
-    {
-        ErrorCode.RATE_LIMITED,
-        ErrorCode.OVERLOADED,
-        ErrorCode.UNAVAILABLE,
-        ErrorCode.TIMEOUT,
-        ErrorCode.INTERNAL,
-    }
-)
+        again = "rate_limited", "overloaded", "unavailable", "timeout", "internal"
+        return self.value in again
 
 
 class CloseCode(IntEnum):
@@ -67,25 +58,17 @@ class CloseCode(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
+@dataclass(eq=False)
 class CommandError(Exception):
     """A command that is refused; the connection stays, and the client gets an `error`.
 
     `field` names the part of the command that is wrong, `retry_after` is in seconds.
     """
 
-    def __init__(
-        self,
-        code: ErrorCode,
-        message: str,
-        *,
-        field: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
-        self.retry_after = retry_after
+    code: ErrorCode
+    message: str
+    field: str | None = None
+    retry_after: float | None = None
 
 
 class Unavailable(CommandError):
@@ -95,10 +78,12 @@ class Unavailable(CommandError):
         super().__init__(ErrorCode.UNAVAILABLE, message)
 
 
+@dataclass(eq=False)
 class Disconnect(Exception):
     """The end of a connection, with the close code that tells the client what to do next."""
 
-    def __init__(self, code: CloseCode, reason: str | None = None) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason or code.reason
+    code: CloseCode
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.reason = self.reason or self.code.reason

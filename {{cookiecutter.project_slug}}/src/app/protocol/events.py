@@ -115,31 +115,20 @@ class Subscribed(Event):
     presence: Roster | None = None
 
 
-class Join(Event):
-    """A user came: once over all connections and nodes."""
+class PresencePush(Event):
+    """Somebody came or left: once over all connections and nodes."""
 
-    type: Literal["join"] = "join"
+    type: Literal["join", "leave"]
     channel: str
     user: Member
     count: int
 
 
-class Leave(Event):
-    """A user left with the last connection, and did not come back soon."""
-
-    type: Literal["leave"] = "leave"
-    channel: str
-    user: Member
-    count: int
-
-
-class PresenceReply(Event):
+class PresenceReply(Event, Roster):
     """Who is in a channel now."""
 
     type: Literal["presence"] = "presence"
     channel: str
-    users: Sequence[Member]
-    count: int
 
 
 class HistoryPage(Event):

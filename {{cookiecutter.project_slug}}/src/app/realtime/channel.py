@@ -33,16 +33,15 @@ class LocalChannel:
         """How many subscribers wait for the channel to be opened."""
         self.position = START
         """The cursor: up to where everything was delivered here."""
-        self.fresh = True
-        """Whether nothing was ever published, so that the first packet tells the epoch."""
-        self.located = not durable
-        """Whether the position means something yet."""
+        self.located = False
+        """Whether history has told the position."""
         self.doubted = False
         """Whether a packet spoke of another epoch."""
+        self.jumps = 0
+        """How often the position changed other than by a delivery."""
         self.opening: asyncio.Task[None] | None = None
         self.mending: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
-        self._early: list[Packet] = []
         self._held: dict[int, Packet] = {}
 
     @property
@@ -53,55 +52,42 @@ class LocalChannel:
     @property
     def incomplete(self) -> bool:
         """Whether something is known to be missing."""
-        return self.doubted or bool(self._held)
+        return self.located and (self.doubted or bool(self._held))
 
-    def locate(self, position: Position) -> bool:
-        """Begin at a position that history gave; False: something is missing already."""
-        self.position, self.fresh, self.located = position, not position.epoch, True
-        complete = [self.accept(packet) for packet in self._early]
-        self._early.clear()
-        return all(complete)
+    def accept(self, packet: Packet) -> None:
+        """Deliver what comes next, drop what came before, hold what is ahead of something missing.
 
-    def accept(self, packet: Packet) -> bool:
-        """Deliver what comes next and drop what came before; False: something is missing.
-
-        A packet that is ahead waits here for those between; one without a position never waits.
+        What has no position is delivered as it comes.
         """
         position = packet.position
         if position is None:
             self._push(packet)
-            return True
-        if not self.located:
-            self._early.append(packet)
-            return True
-        if self.fresh and position.offset == 1:
-            self.adopt(position.epoch)
-        if position.epoch != self.position.epoch:
+        elif self.located and position.epoch != self.position.epoch:
             self.doubted = True
-            return False
-        if position.offset > self.position.offset and len(self._held) < MOST_HELD:
+        elif position.offset > self.position.offset and len(self._held) < MOST_HELD:
             self._held[position.offset] = packet
             self._release()
-        return not self._held
 
-    def adopt(self, epoch: str) -> None:
-        """Learn the epoch of a channel to which nothing had been published."""
-        self.position, self.fresh = Position(epoch, self.position.offset), False
+    def locate(self, position: Position) -> None:
+        """Go on from a position that history gave, with what of its epoch is held."""
+        self.position, self.located = position, True
+        self.jumps += 1
+        self._held = {
+            offset: packet
+            for offset, packet in self._held.items()
+            if packet.position == Position(position.epoch, offset) and offset > position.offset
+        }
+        self._release()
 
     def restate(self, position: Position, reason: LostBecause) -> None:
         """Go on from another position, and tell the subscribers that continuity was lost."""
-        same = position.epoch == self.position.epoch
-        self._held = {o: p for o, p in self._held.items() if same and o > position.offset}
-        self.position, self.fresh = position, False
         for session in self.live:
             session.send(encode_restated(self.name, position, reason))
-        for join in self.joins.values():
-            join.restated = True
-        self._release()
+        self.locate(position)
 
     def _release(self) -> None:
         """Deliver as far as there is no hole."""
-        while (packet := self._held.pop(self.position.offset + 1, None)) is not None:
+        while self.located and (packet := self._held.pop(self.position.offset + 1, None)):
             self.position = packet.position or self.position
             frame = encode_message(self.name, self.position, packet.body)
             for join in self.joins.values():

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -17,37 +17,30 @@ MOST_WAITING = 10_000
 MOST_AT_ONCE = 500
 
 Outcome = Receipt | CommandError
+_Waiting = tuple[Draft, asyncio.Future[Outcome]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A draft, and who waits to hear what became of it."""
-
-    draft: Draft
-    outcome: asyncio.Future[Outcome]
-
-
+@dataclass(eq=False)
 class Committer:
     """The one way into history on this node: what waits shares an append.
 
     A draft that was taken is stored even if its publisher is gone by then.
     """
 
-    def __init__(self, history: History, broker: Broker, deliver: Callable[[Packet], None]) -> None:
-        self._history = history
-        self._broker = broker
-        self._deliver = deliver
-        self._waiting: deque[_Waiting] = deque()
-        self._wake = asyncio.Event()
+    history: History
+    broker: Broker
+    deliver: Callable[[Packet], None]
+    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def commit(self, draft: Draft) -> Receipt:
         """Store a draft and announce it; raises what history refused it with, or OVERLOADED."""
         if len(self._waiting) >= MOST_WAITING:
             raise CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
-        waiting = _Waiting(draft, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((draft, waiting))
         self._wake.set()
-        outcome = await waiting.outcome
+        outcome = await waiting
         if isinstance(outcome, CommandError):
             raise outcome
         return outcome
@@ -63,22 +56,21 @@ class Committer:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         packets: list[Packet] = []
-        outcomes = await self._append([waiting.draft for waiting in batch])
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if not waiting.outcome.done():
-                waiting.outcome.set_result(outcome)
+        outcomes = await self._append([draft for draft, _ in batch])
+        for (draft, waiting), outcome in zip(batch, outcomes, strict=True):
+            if not waiting.done():
+                waiting.set_result(outcome)
             if isinstance(outcome, Receipt):
-                draft = waiting.draft
                 packets.append(Packet(Kind.MESSAGE, draft.channel, outcome.body, outcome.position))
         # Subscribers here need no broker: its echo is dropped by offset.
         for packet in packets:
-            self._deliver(packet)
-        if packets and not self._history.carries:
+            self.deliver(packet)
+        if packets and not self.history.carries:
             await self._announce(packets)
 
     async def _append(self, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         try:
-            return await self._history.append(drafts)
+            return await self.history.append(drafts)
         except CommandError as error:
             return [error] * len(drafts)
         except Exception:
@@ -89,7 +81,7 @@ class Committer:
 
     async def _announce(self, packets: Sequence[Packet]) -> None:
         try:
-            await self._broker.publish(packets)
+            await self.broker.publish(packets)
         except Unavailable:
             # Stored and delivered here; the other nodes find it by their sweep.
             log.warning("not announced to other nodes", messages=len(packets))

@@ -71,15 +71,11 @@ async def _commands(
     """The commands in what the peer says; what is none is answered with an error."""
     async for message in inbox:
         try:
-            command = _decode(message)
+            if isinstance(message, bytes):
+                raise CommandError(ErrorCode.UNSUPPORTED, "send text: this is v1.json")
+            command = codec.decode(message)
         except CommandError as refused:
             id = codec.decode_id(message) if isinstance(message, str) else None
             refuse(codec.encode_error(refused, id))
         else:
             yield command
-
-
-def _decode(message: str | bytes) -> AnyCommand:
-    if isinstance(message, bytes):
-        raise CommandError(ErrorCode.UNSUPPORTED, "send text: this connection speaks v1.json")
-    return codec.decode(message)

@@ -5,23 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from ..protocol import codec
-from ..protocol.commands import (
-    AnyCommand,
-    Auth,
-    Command,
-    History,
-    Ping,
-    Pong,
-    Presence,
-    Publish,
-    Signal,
-    Subscribe,
-    Unsubscribe,
-)
+from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, ErrorCode
-from ..protocol.events import HistoryPage, Ok, PresenceReply
-from ..protocol.events import Pong as PongReply
 from . import publishing
 from .reading import read_page
 
@@ -32,12 +17,12 @@ LARGEST_SIGNAL = 1024
 """Bytes of data in a signal."""
 
 
-async def handle(session: "Session", command: AnyCommand) -> None:
+async def handle(session: "Session", command: commands.AnyCommand) -> None:
     """Carry out one command."""
     await _HANDLERS[type(command)](session, command)
 
 
-async def authenticate(session: "Session", command: Auth) -> None:
+async def authenticate(session: "Session", command: commands.Auth) -> None:
     """A guest takes up an earlier identity: only at once, and not where something is subscribed."""
     if not session.untouched or session.principal.guest_token is None:
         raise CommandError(ErrorCode.UNSUPPORTED, "this connection is authenticated already")
@@ -45,7 +30,7 @@ async def authenticate(session: "Session", command: Auth) -> None:
     session.welcome(command.id)
 
 
-async def subscribe(session: "Session", command: Subscribe) -> None:
+async def subscribe(session: "Session", command: commands.Subscribe) -> None:
     """Join a channel."""
     channel, node = command.channel, session.node
     if channel in session.subscriptions:
@@ -56,19 +41,19 @@ async def subscribe(session: "Session", command: Subscribe) -> None:
     await node.hub.subscribe(session, namespace, command)
 
 
-async def unsubscribe(session: "Session", command: Unsubscribe) -> None:
+async def unsubscribe(session: "Session", command: commands.Unsubscribe) -> None:
     """Leave a channel."""
     require_subscription(session, command.channel)
     session.node.hub.unsubscribe(session, command.channel)
-    session.reply(Ok(id=command.id, channel=command.channel))
+    session.reply(events.Ok(id=command.id, channel=command.channel))
 
 
-async def publish(session: "Session", command: Publish) -> None:
+async def publish(session: "Session", command: commands.Publish) -> None:
     """Publish to a channel, subscribed or not."""
     session.reply(await publishing.publish(session.node, session.principal, command))
 
 
-async def signal(session: "Session", command: Signal) -> None:
+async def signal(session: "Session", command: commands.Signal) -> None:
     """Tell the subscribers something that is not kept; silent unless it has an id."""
     channel = command.channel
     require_subscription(session, channel)
@@ -79,34 +64,33 @@ async def signal(session: "Session", command: Signal) -> None:
     frame = codec.encode_signal(channel, command.kind, member, command.data)
     await session.node.hub.signal(channel, frame)
     if command.id is not None:
-        session.reply(Ok(id=command.id, channel=channel))
+        session.reply(events.Ok(id=command.id, channel=channel))
 
 
-async def history(session: "Session", command: History) -> None:
+async def history(session: "Session", command: commands.History) -> None:
     """Read a page of what was said."""
     channel, node = command.channel, session.node
     namespace = await node.directory.readable(session.principal, channel)
     page = await read_page(node.hub.history, namespace, command)
     epoch, more = page.position.epoch, page.has_more
-    reply = HistoryPage(id=command.id, channel=channel, epoch=epoch, has_more=more)
+    reply = events.HistoryPage(id=command.id, channel=channel, epoch=epoch, has_more=more)
     session.send(codec.encode_with(reply, messages=page.frames))
 
 
-async def presence(session: "Session", command: Presence) -> None:
+async def presence(session: "Session", command: commands.Presence) -> None:
     """Say who is in a channel."""
     channel, node = command.channel, session.node
     await node.directory.readable(session.principal, channel)
     roster = await node.hub.roster(channel)
-    users, count = roster.users, roster.count
-    session.reply(PresenceReply(id=command.id, channel=channel, users=users, count=count))
+    session.reply(events.PresenceReply(id=command.id, channel=channel, **dict(roster)))
 
 
-async def ping(session: "Session", command: Ping) -> None:
+async def ping(session: "Session", command: commands.Ping) -> None:
     """Give a sign of life."""
-    session.reply(PongReply(id=command.id))
+    session.reply(events.Pong(id=command.id))
 
 
-async def pong(session: "Session", command: Pong) -> None:
+async def pong(session: "Session", command: commands.Pong) -> None:
     """Take a sign of life; that something came is all it says."""
 
 
@@ -116,14 +100,14 @@ def require_subscription(session: "Session", channel: str) -> None:
         raise CommandError(ErrorCode.NOT_SUBSCRIBED, "subscribe first", field="channel")
 
 
-_HANDLERS: dict[type[Command], Callable[["Session", Any], Awaitable[None]]] = {
-    Auth: authenticate,
-    Subscribe: subscribe,
-    Unsubscribe: unsubscribe,
-    Publish: publish,
-    Signal: signal,
-    History: history,
-    Presence: presence,
-    Ping: ping,
-    Pong: pong,
+_HANDLERS: dict[type[commands.Command], Callable[["Session", Any], Awaitable[None]]] = {
+    commands.Auth: authenticate,
+    commands.Subscribe: subscribe,
+    commands.Unsubscribe: unsubscribe,
+    commands.Publish: publish,
+    commands.Signal: signal,
+    commands.History: history,
+    commands.Presence: presence,
+    commands.Ping: ping,
+    commands.Pong: pong,
 }

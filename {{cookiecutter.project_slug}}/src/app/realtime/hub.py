@@ -3,24 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
+from ..background import Background, open_background
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History, Receipt
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
-from ..protocol.errors import CloseCode, Unavailable
+from ..protocol.errors import CloseCode
 from ..protocol.events import Roster
 from ..settings import Limits
 from .attendance import Attendance
-from .background import Background
 from .channel import LocalChannel
 from .committer import Committer
 from .joining import Join
+from .mending import Mender
 from .namespaces import Namespace
 
 if TYPE_CHECKING:
@@ -28,43 +30,36 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger(__name__)
 
-HOLD_SECONDS = 0.05
-"""How long a packet that is ahead may wait for those between: two nodes often race."""
-RETRY_SECONDS = 1.0
 ROSTER_LIMIT = 200
 """How many members an answer names; it counts all."""
 
 
+@dataclass(eq=False)
 class Hub:
     """Tracks the channels followed on this node, and keeps each complete and in order."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        history: History,
-        presence: Presence,
-        coordination: Coordination,
-        limits: Limits,
-        background: Background,
-    ) -> None:
-        self.history = history
-        self.limits = limits
-        self.sessions: dict[str, Session] = {}
-        self.channels: dict[str, LocalChannel] = {}
-        self.background = background
-        self.broker = broker
-        self._presence = presence
-        self._coordination = coordination
-        self._committer = Committer(history, broker, self.deliver)
-        self._attendance = Attendance(presence, broker, lambda: self.channels.keys())
-        self._gap = asyncio.Event()
+    broker: Broker
+    history: History
+    presence: Presence
+    coordination: Coordination
+    limits: Limits
+    background: Background
+    sessions: dict[str, "Session"] = field(default_factory=dict)
+    channels: dict[str, LocalChannel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._mender = Mender(
+            self.history, self.coordination, self.limits, self.background, self.channels
+        )
+        self._committer = Committer(self.history, self.broker, self.deliver)
+        self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
 
     def start(self) -> None:
         """Begin the loops that live as long as the background does."""
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
-        self.background.keep("sweep", self._sweep)
+        self.background.keep("sweep", self._mender.sweep)
 
     def attach(self, session: "Session") -> None:
         """Make a session known; it is reachable from here on."""
@@ -80,7 +75,7 @@ class Hub:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
         channel = await self._follow(namespace, name)
-        join = Join(self, channel, session, wanted, presence)
+        join = Join(self._mender, channel, session, wanted, presence)
         channel.joins[session] = join
         session.subscriptions[name] = namespace
         try:
@@ -123,58 +118,14 @@ class Hub:
 
     async def roster(self, channel: str) -> Roster:
         """Who is in a channel, over all nodes."""
-        return await self._presence.roster(channel, ROSTER_LIMIT)
+        return await self.presence.roster(channel, ROSTER_LIMIT)
 
     def deliver(self, packet: Packet) -> None:
         """Hand a packet to the subscribers here; begin to mend where something is missing."""
         # The broker may still yield what was sent to a channel that this node just left.
         channel = self.channels.get(packet.channel)
-        if channel is not None and not channel.accept(packet):
-            self._mend_soon(channel)
-
-    async def repair(self, channel: LocalChannel) -> None:
-        """Bring a channel up to its history, or restate it; one read, however many wait for it."""
-        if channel.repairing is None or channel.repairing.done():
-            channel.repairing = self.background.spawn(self._repair(channel))
-        await asyncio.shield(channel.repairing)
-
-    async def _repair(self, channel: LocalChannel) -> None:
-        before, channel.doubted = channel.position, False
-        limit = self.limits.repair_limit
-        page = await self.history.read(channel.name, after=before.offset, limit=limit)
-        top = Position(page.epoch, page.top)
-        if channel.position.epoch != before.epoch:
-            return
-        if channel.fresh and page.epoch:
-            channel.adopt(page.epoch)
-        if page.epoch != channel.position.epoch:
-            channel.restate(top, "epoch_changed")
-        elif page.top < before.offset:
-            # The store went back in time: what it numbers now would pass for what was seen.
-            rotated = await self.history.rotate(channel.name, page.epoch)
-            channel.restate(rotated, "epoch_changed")
-        else:
-            for each in page.publications:
-                position = Position(page.epoch, each.offset)
-                channel.accept(Packet(Kind.MESSAGE, channel.name, each.body, position))
-            if channel.position.offset < page.top:
-                channel.restate(top, "expired" if page.top - before.offset <= limit else "too_far")
-
-    def _mend_soon(self, channel: LocalChannel) -> None:
-        if channel.mending is None or channel.mending.done():
-            channel.mending = self.background.spawn(self._mend(channel))
-
-    async def _mend(self, channel: LocalChannel) -> None:
-        pause = HOLD_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            if not channel.incomplete or self.channels.get(channel.name) is not channel:
-                return
-            try:
-                await self.repair(channel)
-                pause = HOLD_SECONDS
-            except Unavailable:
-                pause = RETRY_SECONDS
+        if channel is not None:
+            self._mender.take(channel, packet)
 
     async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
         try:
@@ -189,28 +140,27 @@ class Hub:
         if channel is None:
             channel = self.channels[name] = LocalChannel(name, durable=namespace.durable)
             channel.opening = self.background.spawn(self._open(channel))
-        if channel.opening is not None:
-            await self._opened(channel, channel.opening)
-        return channel
-
-    async def _opened(self, channel: LocalChannel, opening: asyncio.Task[None]) -> None:
+        if channel.opening is None:
+            return channel
         channel.waiting += 1
         try:
-            await asyncio.shield(opening)
+            await asyncio.shield(channel.opening)
         except BaseException:
             channel.waiting -= 1
             self._forget_if_idle(channel)
             raise
         # Not forgotten here: the caller takes its place in the channel before anything else runs.
         channel.waiting -= 1
+        return channel
 
     async def _open(self, channel: LocalChannel) -> None:
         try:
             await self.broker.follow([channel.name])
             if channel.durable:
                 tops = await self.history.tops([channel.name])
-                if not channel.locate(tops[channel.name]):
-                    self._mend_soon(channel)
+                channel.locate(tops[channel.name])
+                if channel.incomplete:
+                    self._mender.mend_soon(channel)
         except BaseException:
             self._drop(channel)
             raise
@@ -229,42 +179,10 @@ class Hub:
     async def _receive(self) -> None:
         async for delivery in self.broker.deliveries():
             if isinstance(delivery, Gap):
-                self._gap.set()
+                self._mender.gap.set()
                 continue
             for packet in delivery:
                 self.deliver(packet)
-
-    async def _sweep(self) -> None:
-        """Find what no later packet reveals: now and then, and after every gap."""
-        while True:
-            try:
-                async with asyncio.timeout(self.limits.sweep_seconds):
-                    await self._gap.wait()
-            except TimeoutError:
-                pass
-            self._gap.clear()
-            try:
-                await self._compare()
-                await self._prune()
-            except Unavailable:
-                log.warning("sweep found history unavailable")
-                self._gap.set()
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def _compare(self) -> None:
-        here = [each for each in self.channels.values() if each.durable and each.located]
-        seen = {each.name: each.position.offset for each in here}
-        tops = await self.history.tops(seen)
-        for channel in here:
-            top, here_now = tops[channel.name], channel.position
-            behind = not seen[channel.name] <= top.offset <= here_now.offset
-            if behind or top.epoch != here_now.epoch:
-                await self.repair(channel)
-
-    async def _prune(self) -> None:
-        if await self._coordination.hold("prune", 2 * self.limits.sweep_seconds):
-            while await self.history.prune():
-                await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -272,7 +190,7 @@ async def open_hub(
     broker: Broker, history: History, presence: Presence, coordination: Coordination, limits: Limits
 ) -> AsyncIterator[Hub]:
     """A hub at work; its tasks end with the scope."""
-    async with Background() as background:
+    async with open_background() as background:
         hub = Hub(broker, history, presence, coordination, limits, background)
         hub.start()
         yield hub

@@ -7,63 +7,37 @@ together are everything, and the subscriber joins the live set in the same turn 
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..broker.base import Kind, Packet
-from ..history.base import History, Page
+from ..history.base import Page
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message, encode_with
 from ..protocol.commands import Subscribe
 from ..protocol.errors import Unavailable
 from ..protocol.events import LostBecause, Roster, Subscribed
-from ..settings import Limits
 from .channel import LocalChannel, encode_restated
+from .mending import RETRY_SECONDS, Mender
 
 if TYPE_CHECKING:
     from .session import Session
 
-RETRY_SECONDS = 1.0
 
-
-class Mender(Protocol):
-    """What a join needs of the hub."""
-
-    history: History
-    limits: Limits
-
-    def deliver(self, packet: Packet) -> None:
-        """Accept a packet; begin to mend its channel where something is missing."""
-        ...
-
-    async def repair(self, channel: LocalChannel) -> None:
-        """Bring the channel up to its history, or restate it."""
-        ...
-
-
+@dataclass(eq=False)
 class Join:
     """One subscription on its way to live."""
 
-    def __init__(
-        self,
-        hub: Mender,
-        channel: LocalChannel,
-        session: "Session",
-        wanted: Subscribe,
-        presence: bool,
-    ) -> None:
-        self.presence = presence
-        self.restated = False
-        """Whether the channel jumped since the last read began."""
-        self.roster: Roster | None = None
-        self.task: asyncio.Task[None] | None = None
-        """Catches up what did not fit the answer."""
-        self._hub = hub
-        self._channel = channel
-        self._session = session
-        self._wanted = wanted
-        self._start = 0
-        self._tail: list[tuple[int, bytes]] | None = None
-        self._pushes: list[bytes] | None = []
+    mender: Mender
+    channel: LocalChannel
+    session: "Session"
+    wanted: Subscribe
+    presence: bool
+    roster: Roster | None = None
+    task: asyncio.Task[None] | None = None
+    """Catches up what did not fit the answer."""
+    _start: int = 0
+    _tail: list[tuple[int, bytes]] | None = None
+    _pushes: list[bytes] | None = field(default_factory=list)
 
     def record(self, offset: int, frame: bytes) -> None:
         """Note what the channel delivers, while this join reads."""
@@ -73,7 +47,7 @@ class Join:
     def push(self, frame: bytes) -> None:
         """Deliver what is not kept, but never before the answer."""
         if self._pushes is None:
-            self._session.send(frame)
+            self.session.send(frame)
         else:
             self._pushes.append(frame)
 
@@ -82,7 +56,7 @@ class Join:
 
         Live on return; except that what did not fit the answer follows the position returned.
         """
-        since, last, durable = self._wanted.since, self._wanted.last, self._channel.durable
+        since, last, durable = self.wanted.since, self.wanted.last, self.channel.durable
         reason: LostBecause | None = None
         if since is not None and durable:
             page = await self._read(after=since.offset)
@@ -95,7 +69,7 @@ class Join:
         if last and durable:
             page = await self._read(newest=last)
             frames = self._until_now(page, 0)[-last:]
-        self._answer(self._channel.position, frames, reason)
+        self._answer(self.channel.position, frames, reason)
         self._become_live()
         return None
 
@@ -103,7 +77,7 @@ class Join:
         """Send what follows `position`, page by page as the peer takes it, then be live."""
         following: Position | None = position
         while following is not None:
-            await self._session.drained()
+            await self.session.drained()
             try:
                 page = await self._read(after=following.offset)
             except Unavailable:
@@ -113,31 +87,24 @@ class Join:
                 following = self._go_on(page, following.offset)
                 continue
             reason: LostBecause = "expired" if following.epoch == page.epoch else "epoch_changed"
-            here = self._channel.position
-            self._session.send(encode_restated(self._channel.name, here, reason))
+            here = self.channel.position
+            self.session.send(encode_restated(self.channel.name, here, reason))
             self._become_live()
             return
 
     async def _read(self, *, after: int | None = None, newest: int | None = None) -> Page:
         """A page that agrees with the channel; from `_start` on, `_tail` has what was delivered."""
-        channel = self._channel
-        limit = newest or self._hub.limits.history_page
+        channel = self.channel
+        limit = newest or self.mender.limits.history_page
         while True:
-            self._tail, self.restated, self._start = [], False, channel.position.offset
-            page = await self._hub.history.read(channel.name, after=after, limit=limit)
+            self._tail, self._start, jumps = [], channel.position.offset, channel.jumps
+            page = await self.mender.history.read(channel.name, after=after, limit=limit)
             agrees = page.epoch == channel.position.epoch and page.top >= self._start
-            if agrees and not self.restated:
-                self._feed(page)
+            if agrees and channel.jumps == jumps:
+                self.mender.feed(channel, page)
                 if channel.position.offset >= min(after or 0, page.top):
                     return page
-            await self._hub.repair(channel)
-
-    def _feed(self, page: Page) -> None:
-        """A read is a repair too: the channel takes what it does not have yet."""
-        for each in page.publications:
-            if each.offset > self._channel.position.offset:
-                position = Position(page.epoch, each.offset)
-                self._hub.deliver(Packet(Kind.MESSAGE, self._channel.name, each.body, position))
+            await self.mender.repair(channel)
 
     def _refusal(self, since: Position, page: Page) -> LostBecause | None:
         """Why this position cannot be recovered from."""
@@ -145,7 +112,7 @@ class Join:
             return "epoch_changed"
         if since.offset > page.top:
             return "ahead"
-        if page.top - since.offset > self._hub.limits.recovery_limit:
+        if page.top - since.offset > self.mender.limits.recovery_limit:
             return "too_far"
         return "expired" if _holed(since.offset, page) else None
 
@@ -153,13 +120,13 @@ class Join:
         """Send a page; be live if it reaches what was delivered meanwhile, else say its end."""
         reached = page.publications[-1].offset if page.publications else offset
         live = reached >= self._start
-        position = self._channel.position if live else Position(page.epoch, reached)
+        position = self.channel.position if live else Position(page.epoch, reached)
         frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
         if self._pushes is not None:
             self._answer(position, frames, None)
         else:
             for frame in frames:
-                self._session.send(frame)
+                self.session.send(frame)
         self._tail = None
         if live:
             self._become_live()
@@ -172,7 +139,7 @@ class Join:
 
     def _frames(self, page: Page, above: int, until: int) -> list[bytes]:
         return [
-            encode_message(self._channel.name, Position(page.epoch, each.offset), each.body)
+            encode_message(self.channel.name, Position(page.epoch, each.offset), each.body)
             for each in page.publications
             if above < each.offset <= until
         ]
@@ -180,26 +147,26 @@ class Join:
     def _answer(
         self, position: Position, frames: Sequence[bytes], reason: LostBecause | None
     ) -> None:
-        kept = self._channel.durable
+        kept = self.channel.durable
         event = Subscribed(
-            id=self._wanted.id,
-            channel=self._channel.name,
+            id=self.wanted.id,
+            channel=self.channel.name,
             epoch=position.epoch if kept else None,
             offset=position.offset if kept else None,
-            recovered=None if self._wanted.since is None else reason is None,
+            recovered=None if self.wanted.since is None else reason is None,
             reason=reason,
             presence=self.roster,
         )
         pushes, self._pushes = self._pushes or (), None
         for frame in (encode_with(event, messages=frames), *pushes):
-            self._session.send(frame)
+            self.session.send(frame)
 
     def _become_live(self) -> None:
         """Take the place in the live set; no await stands between the last frame and this."""
-        del self._channel.joins[self._session]
-        self._channel.live.add(self._session)
+        del self.channel.joins[self.session]
+        self.channel.live.add(self.session)
         if self.presence:
-            self._channel.watching.add(self._session)
+            self.channel.watching.add(self.session)
 
 
 def _holed(offset: int, page: Page) -> bool:

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 from ..auth.base import Principal
 from ..auth.policy import Policy
 from ..history.base import Room, Rooms
-from ..protocol.channels import namespace_of
 from ..protocol.errors import CommandError, ErrorCode
 
 
@@ -80,7 +79,7 @@ class Directory:
         return room if await self.rooms.create(room) else None
 
     def _kind(self, channel: str) -> Namespace:
-        namespace = self.namespaces.get(namespace_of(channel))
+        namespace = self.namespaces.get(channel.partition(":")[0])
         if namespace is None:
             raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such namespace", field="channel")
         return namespace

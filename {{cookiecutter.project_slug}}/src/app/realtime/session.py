@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 from ..auth.base import Principal
 from ..protocol import codec
@@ -31,8 +32,7 @@ class Session:
         self.untouched = True
         """Whether the client has not commanded anything yet."""
         self._link = link
-        self._beat: Deadline | None = None
-        self._expiry: Deadline | None = None
+        self._deadlines: list[Deadline] = []
 
     def send(self, frame: bytes) -> None:
         """Write a frame, soon; never waits, never raises."""
@@ -57,13 +57,17 @@ class Session:
         self.node.hub.attach(self)
         try:
             self.welcome(id)
-            self._schedule_beat(random.random())
-            if first is not None:
-                await self._begin_with(first)
+            # The first beat comes at a random part of the interval, so that beats spread.
+            wheel, interval = self.node.wheel, self.node.limits.heartbeat_seconds
+            beats = wheel.schedule(interval * random.random(), partial(self.send, PING), interval)
+            self._deadlines.append(beats)
+            if first is not None and not await self._carry_out(first):
+                raise Disconnect(CloseCode.FORBIDDEN)
             async for command in commands:
-                await self._take(command)
+                await self._carry_out(command)
         finally:
-            self._cancel_deadlines()
+            for deadline in self._deadlines:
+                deadline.cancel()
             self.node.hub.detach(self)
 
     def welcome(self, id: Id | None) -> None:
@@ -88,48 +92,22 @@ class Session:
                 guest_token=principal.guest_token,
             )
         )
-        self._schedule_expiry()
+        if principal.expires_at is not None:
+            left = (principal.expires_at - datetime.now(UTC)).total_seconds()
+            expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
+            self._deadlines.append(self.node.wheel.schedule(max(left, 0), expire))
 
-    async def _begin_with(self, command: AnyCommand) -> None:
-        self.untouched = False
-        try:
-            await self._carry_out(command)
-        except CommandError as refused:
-            self.send(codec.encode_error(refused))
-            raise Disconnect(CloseCode.FORBIDDEN) from None
-
-    async def _take(self, command: AnyCommand) -> None:
-        try:
-            await self._carry_out(command)
-        except CommandError as refused:
-            self.send(codec.encode_error(refused, command.id))
-        self.untouched = False
-
-    async def _carry_out(self, command: AnyCommand) -> None:
+    async def _carry_out(self, command: AnyCommand) -> bool:
+        """Whether the command was carried out; if not, the client was told why."""
         try:
             async with asyncio.timeout(self.node.limits.command_seconds):
                 await handle(self, command)
+            return True
+        except CommandError as error:
+            refused = error
         except TimeoutError:
-            raise CommandError(ErrorCode.TIMEOUT, "this took too long, try again") from None
-
-    def _schedule_beat(self, part: float = 1.0) -> None:
-        """The first beat comes at a random part of the interval, so that beats spread."""
-        delay = self.node.limits.heartbeat_seconds * part
-        self._beat = self.node.wheel.schedule(delay, self._say_ping)
-
-    def _say_ping(self) -> None:
-        self.send(PING)
-        self._schedule_beat()
-
-    def _schedule_expiry(self) -> None:
-        if self.principal.expires_at is not None:
-            left = (self.principal.expires_at - datetime.now(UTC)).total_seconds()
-            self._expiry = self.node.wheel.schedule(max(left, 0), self._expire)
-
-    def _expire(self) -> None:
-        self.end(CloseCode.CREDENTIAL_EXPIRED)
-
-    def _cancel_deadlines(self) -> None:
-        for deadline in (self._beat, self._expiry):
-            if deadline is not None:
-                deadline.cancel()
+            refused = CommandError(ErrorCode.TIMEOUT, "this took too long, try again")
+        finally:
+            self.untouched = False
+        self.send(codec.encode_error(refused, command.id))
+        return False

@@ -2,27 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 TICK = 0.1
 """Seconds between two turns: how late a deadline may be."""
 
 
+@dataclass(eq=False)
 class Deadline:
-    """Something to do at a time, until it is cancelled."""
+    """Something to do at a time, until it is cancelled; again and again if it has an interval."""
 
-    __slots__ = ("_action",)
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action: Callable[[], None] | None = action
+    action: Callable[[], None]
+    interval: float | None = None
+    cancelled: bool = False
 
     def cancel(self) -> None:
-        """Do not do it."""
-        self._action = None
-
-    def meet(self) -> None:
-        """Do it, unless cancelled."""
-        if self._action is not None:
-            self._action()
+        """Do not do it any more."""
+        self.cancelled = True
 
 
 class Wheel:
@@ -32,12 +28,17 @@ class Wheel:
         self._slots: dict[int, list[Deadline]] = {}
         self._turned: int | None = None
 
-    def schedule(self, delay: float, action: Callable[[], None]) -> Deadline:
-        """Do something in `delay` seconds; it must neither wait nor raise."""
-        deadline = Deadline(action)
+    def schedule(
+        self, delay: float, action: Callable[[], None], interval: float | None = None
+    ) -> Deadline:
+        """Do something in `delay` seconds, then every `interval`; it must not wait nor raise."""
+        deadline = Deadline(action, interval)
+        self._place(deadline, delay)
+        return deadline
+
+    def _place(self, deadline: Deadline, delay: float) -> None:
         slot = int((asyncio.get_running_loop().time() + delay) / TICK) + 1
         self._slots.setdefault(slot, []).append(deadline)
-        return deadline
 
     async def run(self) -> None:
         """Turn until cancelled."""
@@ -49,4 +50,7 @@ class Wheel:
             while self._turned < int(clock() / TICK):
                 self._turned += 1
                 for deadline in self._slots.pop(self._turned, ()):
-                    deadline.meet()
+                    if not deadline.cancelled:
+                        deadline.action()
+                        if deadline.interval is not None:
+                            self._place(deadline, deadline.interval)

@@ -1,11 +1,11 @@
-// The protocol for browsers: a connection that comes back, and channels that lose and repeat nothing.
+// The protocol for browsers: connections that come back, channels that lose and repeat nothing.
 //
 //   import { Client } from "./client.js";
 //   import { Authentication } from "./auth/none.js";
 //
 //   const client = new Client("/ws", new Authentication());
 //   const lobby = client.subscribe("chat:lobby", { last: 50, presence: true });
-//   lobby.addEventListener("message", ({ detail }) => console.log(detail.from.id, detail.data.text));
+//   lobby.addEventListener("message", ({ detail }) => console.log(detail.from.id, detail.data));
 //   client.connect();
 //   await client.publish("chat:lobby", { text: "Hello" });
 
@@ -16,7 +16,8 @@ import { Subscription } from "./subscription.js";
 export { CommandError, Subscription };
 
 /**
- * How a connection proves who it is; `auth/` has one module per mode.
+ * How a connection proves who it is; `auth/` has one module per mode, which also gives the `token`
+ * for HTTP requests.
  * @typedef {object} Authentication
  * @property {(url: URL) => Promise<URL>} open gets what is needed, and says where to connect
  * @property {(connection: Connection) => Promise<object>} authenticate brings an open connection
@@ -270,7 +271,8 @@ export class Client extends EventTarget {
         // Whether we are subscribed is not known now; another connection settles it.
         if (error.code === "timeout") return connection.end(1006, "no answer to subscribe");
         // An earlier `unsubscribe` was refused, perhaps because of too many commands.
-        if (error.code === "already_subscribed") connection.request({ type: "unsubscribe", channel });
+        const stuck = error.code === "already_subscribed";
+        if (stuck) connection.request({ type: "unsubscribe", channel });
         else if (!error.retryable) return this.#dismiss(subscription, error.message, error.code);
         await sleep(error.retryAfter ?? backoff.next());
       }
@@ -301,7 +303,7 @@ export class Client extends EventTarget {
 
   async #connected() {
     while (!this.#current) {
-      if (this.state === "closed") throw new CommandError({ code: "closed", message: "not connected" });
+      if (this.state === "closed") throw new CommandError({ code: "closed" });
       await new Promise((resolve) => this.addEventListener("state", resolve, { once: true }));
     }
     return this.#current;

@@ -15,14 +15,14 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** What people call somebody; the beginning of a guest's long id will do. */
-export const nameOf = ({ id, name }) => name || id.replace(/^guest-(\w{4})\w+$/, "Guest $1");
+/** What people call somebody. */
+export const nameOf = ({ id, name }) => name || id;
 
 /** A round sign for somebody, with a colour that stays the same everywhere. */
 export function avatar(member) {
-  const words = nameOf(member).split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const words = nameOf(member).match(/[\p{L}\p{N}]+/gu) ?? ["?"];
   const initials = words.slice(0, 2).map((word) => [...word][0].toUpperCase());
-  const made = element("span", { className: "avatar", ariaHidden: "true" }, initials.join("") || "?");
+  const made = element("span", { className: "avatar", ariaHidden: "true" }, ...initials);
   const sum = [...member.id].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) >>> 0, 7);
   made.style.setProperty("--hue", sum % 360);
   return made;

@@ -6,7 +6,7 @@ import { followEnd, Room } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { watch } from "./status.js";
 
-const { title, auth } = await (await fetch("/demo.json")).json();
+const { title, auth, namespaces } = await (await fetch("/demo.json")).json();
 const { Authentication } = await import(`./auth/${auth}.js`);
 const authentication = new Authentication(askForToken);
 const client = new Client("/ws", authentication);
@@ -14,21 +14,14 @@ const field = byId("text");
 const send = byId("write").querySelector("button");
 let room = null;
 
-const rooms = new Rooms(
-  () => authentication.token,
-  (opened) => {
-    room?.leave();
-    room = new Room(client, opened);
-    field.disabled = send.disabled = false;
-    if (!matchMedia("(pointer: coarse)").matches) field.focus();
-  },
-);
+const rooms = namespaces.includes("chat") ? new Rooms(() => authentication.token, enter) : null;
 
 document.title = byId("title").textContent = title;
 watch(client);
 followEnd();
-client.addEventListener("state", ({ detail }) => detail.state === "connected" && rooms.refresh());
+client.addEventListener("state", ({ detail }) => detail.state === "connected" && rooms?.refresh());
 client.connect();
+if (!rooms) byId("room").textContent = "This service has no chat rooms";
 
 byId("write").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -48,6 +41,13 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address says which room is open
   field.focus();
 });
+
+function enter(opened) {
+  room?.leave();
+  room = new Room(client, opened);
+  field.disabled = send.disabled = false;
+  if (!matchMedia("(pointer: coarse)").matches) field.focus(); // else a keyboard would pop up
+}
 
 /** Let the user paste a token, where the service signs nobody in. */
 function askForToken() {

@@ -9,7 +9,7 @@ export class People {
 
   /** @param {import("./subscription.js").Subscription} subscription @param {() => string} me */
   constructor(subscription, me) {
-    const show = () => this.#show(subscription.members, me());
+    const show = () => this.#show(subscription, me());
     for (const type of ["subscribed", "join", "leave"]) subscription.addEventListener(type, show);
     subscription.addEventListener("leave", ({ detail }) => this.#stops(detail.user.id));
     subscription.addEventListener("message", ({ detail }) => this.#stops(detail.from.id));
@@ -26,7 +26,7 @@ export class People {
     byId("typing").textContent = byId("count").textContent = "";
   }
 
-  #show(members, me) {
+  #show({ members, count }, me) {
     const sorted = [...members.values()].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
     const items = sorted.map((member) => {
       const name = element("span", {}, nameOf(member));
@@ -34,7 +34,7 @@ export class People {
       return element("li", {}, avatar(member), name, ...you);
     });
     byId("people").replaceChildren(...items);
-    byId("count").textContent = `${members.size} here`;
+    byId("count").textContent = `${count} here`;
   }
 
   #types(member) {

@@ -54,9 +54,13 @@ export class Room {
     try {
       await this.#client.publish(this.#channel, { text }, { key });
       note.textContent = "sent";
+      item.classList.add("sent");
     } catch (error) {
       const again = element("button", { type: "button" }, "Send again");
-      again.onclick = () => (item.remove(), this.say(text));
+      again.onclick = () => {
+        item.remove();
+        this.say(text);
+      };
       note.replaceChildren(`Not sent: ${error.message}. `, again);
       item.classList.add("failed");
     }
@@ -76,7 +80,7 @@ export class Room {
   #stand(detail) {
     logSubscribed(this.#channel, detail);
     if (!detail.first && detail.recovered !== false) return;
-    if (!detail.first) this.#divide(`What was missed could not be recovered: ${lostBecause(detail.reason)}`);
+    if (!detail.first) this.#divide(`Not recovered: ${lostBecause(detail.reason)}`);
     this.#oldest = { epoch: detail.epoch, offset: detail.offset - detail.missed + 1 };
     this.#olderItem.hidden = !(this.#oldest.offset > 1);
   }
@@ -89,6 +93,7 @@ export class Room {
 
   /** A line across the conversation: what is above it does not reach to what is below. */
   #divide(text) {
+    byId("said").append(...byId("sending").querySelectorAll(".sent"));
     for (const item of byId("said").children) item.classList.add("past");
     byId("said").append(element("li", { className: "aside divider" }, text), this.#olderItem);
     this.#olderItem.classList.remove("past");
@@ -139,16 +144,18 @@ export class Room {
 
   #item({ from, data, sent_at }) {
     const moment = sent_at ? new Date(sent_at) : new Date();
-    const heading = element("p", { className: "heading" }, element("strong", {}, nameOf(from)), clock(moment));
+    const author = element("strong", {}, nameOf(from));
+    const heading = element("p", { className: "heading" }, author, clock(moment));
     const text = element("p", { className: "text", dir: "auto" }, String(data.text));
-    const item = element("li", {}, avatar(from), element("div", { className: "body" }, heading, text));
+    const body = element("div", { className: "body" }, heading, text);
+    const item = element("li", {}, avatar(from), body);
     item.classList.toggle("mine", from.id === this.#client.welcome?.user.id);
     Object.assign(item.dataset, { author: from.id, at: moment.getTime() });
     return item;
   }
 }
 
-/** Keep showing the end of the conversation while that is what is shown, whatever grows or shrinks. */
+/** Keep showing the end of the conversation while it is shown, whatever grows or shrinks. */
 export function followEnd() {
   const box = byId("conversation");
   let atEnd = true;

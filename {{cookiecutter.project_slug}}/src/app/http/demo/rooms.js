@@ -17,7 +17,10 @@ export class Rooms {
   constructor(token, open) {
     this.#token = token;
     this.#open = open;
-    byId("create").onsubmit = (event) => (event.preventDefault(), this.#create());
+    byId("create").onsubmit = (event) => {
+      event.preventDefault();
+      this.#create();
+    };
     window.addEventListener("hashchange", () => this.#enter());
     window.addEventListener("focus", () => this.refresh());
     setInterval(() => document.hidden || this.refresh(), REFRESH_MS);

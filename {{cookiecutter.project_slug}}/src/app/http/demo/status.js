@@ -43,7 +43,11 @@ export const lostBecause = (reason) => LOST_BECAUSE[reason] ?? reason;
 export function watch(client) {
   let before = client.state;
   byId("cut").onclick = () => client.interrupt(CUT_MS);
-  byId("wake").onclick = () => (client.state === "closed" ? client.connect() : client.wake());
+  byId("wake").onclick = () => {
+    if (client.state === "closed") client.connect();
+    else client.wake();
+    byId("text").focus(); // the button is about to go
+  };
   client.addEventListener("state", ({ detail }) => {
     show(detail);
     tell(detail, before, client.welcome);
@@ -64,13 +68,13 @@ function show({ state, reason, delay }) {
   byId("notice").hidden = state !== "waiting" && state !== "closed";
   byId("wake").textContent = state === "closed" ? "Connect" : "Try now";
   clearInterval(countdown);
-  if (state === "closed") byId("notice-text").textContent = `Disconnected${reason ? `: ${reason}` : ""}.`;
+  if (state === "closed") notify(`Disconnected${reason ? `: ${reason}` : ""}.`);
   if (state === "waiting") countDown(performance.now() + delay);
 }
 
 function countDown(end) {
   const left = () => Math.max(0, Math.ceil((end - performance.now()) / 1000));
-  const say = () => (byId("notice-text").textContent = `Connection lost. Next attempt in ${left()} s.`);
+  const say = () => notify(`Trying again in ${left()} s`);
   countdown = setInterval(say, 250);
   say();
 }
@@ -88,4 +92,5 @@ function tell({ state, moved, code, reason, delay }, before, welcome) {
   else log(STATES[state]);
 }
 
+const notify = (text) => (byId("notice-text").textContent = text);
 const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`;

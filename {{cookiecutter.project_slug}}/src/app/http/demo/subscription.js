@@ -1,9 +1,11 @@
 // One channel as this client sees it: each message once and in order, and who is there.
 
+const PASSED_ON = ["signal", "join", "leave", "lag"];
+
 /**
  * What `client.subscribe` gives. Events, with their data in `detail`:
- * - `subscribed` `{first, recovered?, reason?, epoch?, offset?, missed}`: it is known (again) where
- *   the channel stands. `recovered: false` says that continuity was lost, and `reason` why; `missed`
+ * - `subscribed` `{first, recovered?, reason?, epoch?, offset?, missed}`: where the channel stands
+ *   is known (again). `recovered: false` says that continuity was lost, and `reason` why; `missed`
  *   counts the messages that follow at once; `first` is true the first time.
  * - `message`, `signal`, `join`, `leave`, `lag`: as the protocol has them.
  * - `ended` `{code, message}`: the server refused or ended the subscription.
@@ -13,8 +15,13 @@ export class Subscription extends EventTarget {
   state = "subscribing";
   /** Up to where messages were processed. @type {{epoch: string, offset: number} | null} */
   position = null;
-  /** Who is here by user id, if `presence` was asked for. @type {Map<string, {id: string, name?: string}>} */
+  /**
+   * Who is here by user id, if `presence` was asked for.
+   * @type {Map<string, {id: string, name?: string}>}
+   */
   members = new Map();
+  /** How many are here, which may be more than `members` has. */
+  count = 0;
   #first = true;
 
   /**
@@ -39,9 +46,11 @@ export class Subscription extends EventTarget {
     if (message.type === "subscribed") return this.#stand(message);
     if (this.state !== "subscribed") return; // meant for an earlier subscription
     if (message.type === "message") return this.#accept(message);
+    if (!PASSED_ON.includes(message.type)) return;
     if (message.type === "join") this.members.set(message.user.id, message.user);
     if (message.type === "leave") this.members.delete(message.user.id);
-    if (["join", "leave", "signal", "lag"].includes(message.type)) this.#tell(message.type, message);
+    this.count = message.count ?? this.count;
+    this.#tell(message.type, message);
   }
 
   /** The connection is gone: what comes is not ours until we have joined again. */
@@ -61,7 +70,10 @@ export class Subscription extends EventTarget {
     const first = this.#first;
     this.#first = false;
     this.state = "subscribed";
-    if (presence) this.members = new Map(presence.users.map((user) => [user.id, user]));
+    if (presence) {
+      this.members = new Map(presence.users.map((user) => [user.id, user]));
+      this.count = presence.count;
+    }
     this.#tell("subscribed", { first, recovered, reason, epoch, offset, missed });
     messages.forEach((message) => this.#accept(message));
     if (offset !== undefined) this.position = { epoch, offset };
@@ -70,7 +82,8 @@ export class Subscription extends EventTarget {
   #accept(message) {
     if (this.state !== "subscribed" || this.#processed(message)) return;
     this.#tell("message", message);
-    if (message.offset !== undefined) this.position = { epoch: message.epoch, offset: message.offset };
+    const { epoch, offset } = message;
+    if (offset !== undefined) this.position = { epoch, offset };
   }
 
   /** A message that is not kept has no offset, and is always new. */

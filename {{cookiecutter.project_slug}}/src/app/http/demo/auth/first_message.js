@@ -1,9 +1,10 @@
 // Signs in a made-up user, and sends the token as the first message of every connection.
 
-import { CommandError } from "../connection.js";
+import { CommandError, randomKey } from "../client.js";
 
 const STORED = "credentials";
 const SOON_MS = 30_000;
+const SIGN_IN_MS = 10_000;
 
 export class Authentication {
   #ask;
@@ -40,19 +41,19 @@ export class Authentication {
   }
 
   async #signIn() {
-    const { username = madeUpName(), password = crypto.getRandomValues(new Uint32Array(4)).join("") } =
-      this.#stored;
+    const { username = madeUpName(), password = randomKey() } = this.#stored;
     this.#store({ username, password });
     const body = new URLSearchParams({ grant_type: "password", username, password });
-    const response = await fetch("/auth/token", { method: "POST", body });
+    const signal = AbortSignal.timeout(SIGN_IN_MS);
+    const response = await fetch("/auth/token", { method: "POST", body, signal });
     if (response.ok) {
       const { access_token: token, expires_in } = await response.json();
       this.#store({ token, expires: Date.now() + expires_in * 1000, pasted: false });
     } else if (response.status === 403 || response.status === 404) {
       this.#store({ token: await this.#ask(), expires: undefined, pasted: true });
     } else {
-      const after = Number(response.headers.get("Retry-After")) * 1000 || undefined;
-      throw new CommandError({ code: "unavailable", message: "sign-in failed", retry_after_ms: after });
+      const retry_after_ms = Number(response.headers.get("Retry-After")) * 1000 || undefined;
+      throw new CommandError({ code: "unavailable", message: "sign-in failed", retry_after_ms });
     }
     this.#fresh = true;
   }
@@ -66,8 +67,8 @@ export class Authentication {
   }
 }
 
-const COLOURS = ["Amber", "Azure", "Coral", "Ivory", "Jade", "Lilac", "Ochre", "Olive", "Ruby", "Teal"];
-const ANIMALS = ["Badger", "Crane", "Finch", "Heron", "Lynx", "Marten", "Otter", "Raven", "Seal", "Wren"];
+const COLOURS = "Amber Azure Coral Ivory Jade Lilac Ochre Olive Ruby Teal".split(" ");
+const ANIMALS = "Badger Crane Finch Heron Lynx Marten Otter Raven Seal Wren".split(" ");
 
 function madeUpName() {
   const [colour, animal, number] = crypto.getRandomValues(new Uint32Array(3));

@@ -1,13 +1,13 @@
 """Tasks that live as long as a scope: restarted when they fail, awaited when it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
-from ..protocol.errors import CommandError
+from .protocol.errors import CommandError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -15,17 +15,17 @@ RESTART_SECONDS = 1.0
 
 
 class Background:
-    """Owns the tasks that a scope started; leaving the scope cancels them and waits."""
+    """Owns the tasks that a scope started."""
 
     def __init__(self) -> None:
         self.failing: set[str] = set()
-        """Names of the loops that failed and did not run again yet."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        """Names of the loops that failed and do not run again yet."""
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something once; whoever awaits the task sees a failure, one unforeseen is logged."""
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
@@ -44,22 +44,20 @@ class Background:
             self.failing.discard(name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self.tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, CommandError):
             log.error("background work failed", exc_info=error)
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        while self._tasks:
-            tasks = list(self._tasks)
+@asynccontextmanager
+async def open_background() -> AsyncIterator[Background]:
+    """A scope for tasks; leaving it cancels them, and waits."""
+    background = Background()
+    try:
+        yield background
+    finally:
+        while tasks := list(background.tasks):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,179 @@
+"""Drives the demo page in a real Chromium: finds one, starts services, speaks of windows."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .baking import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+API_KEY = "key-of-the-tests"
+PATIENCE = 30.0
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _missing(reason: str) -> None:
+    """Skip, or fail where everything must be there."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"REQUIRE_SERVICES=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@contextmanager
+def open_browser() -> Iterator["Browser"]:
+    """A Chromium of this machine; the tests that need it are skipped where there is none."""
+    if find_spec("playwright") is None:
+        _missing("Playwright is not installed: uv sync --group test")
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        _missing("no Chromium is on the PATH: install chromium or google-chrome")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+class Service:
+    """A generated service as a real process, which can die and come back on the same port."""
+
+    def __init__(self, python: Path, project: Path, **settings: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._python = python
+        self._project = project
+        self._settings = {"APP_API_KEY": API_KEY, "APP_PRESENCE_GRACE_SECONDS": "1"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **settings: str) -> None:
+        """Start, and return once it is ready."""
+        log = self._project / "service.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._python, "-m", "app"],
+                cwd=self._project,
+                env=ENVIRONMENT
+                | {"PYTHONPATH": "src", "APP_HOST": "127.0.0.1", "APP_PORT": str(self.port)}
+                | self._settings
+                | settings,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the service does not start:\n{log.read_text()}", pytrace=False)
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def publish(self, channel: str, text: str) -> None:
+        """Say something as another server."""
+        self._post(
+            f"/api/channels/{channel}/messages",
+            json.dumps({"data": {"text": text}}).encode(),
+            {"Content-Type": "application/json", "X-API-Key": API_KEY},
+        )
+
+    def sign_in(self, username: str) -> str:
+        """A token of the development sign-in."""
+        form = f"grant_type=password&username={username}&password=any"
+        return str(self._post("/auth/token", form.encode(), {})["access_token"])
+
+    def _post(self, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        request = urllib.request.Request(self.url + path, body, headers)
+        with _direct.open(request, timeout=PATIENCE) as response:
+            return json.load(response)
+
+    def _ready(self) -> bool:
+        try:
+            with _direct.open(f"{self.url}/readyz", timeout=PATIENCE) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+class Window:
+    """One person's browser window, and everything in it that must not happen."""
+
+    def __init__(self, context: "BrowserContext") -> None:
+        self.context = context
+        self.page: Page = context.new_page()
+        self.outage = False
+        """Whether the network, or the service, was away for a while: the browser complains."""
+        self.problems: list[str] = []
+        self.users: list[str] = []
+        """Whom the service took this window for, in each `welcome`."""
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("websocket", self._watch)
+
+    def _hear(self, message: "ConsoleMessage") -> None:
+        outage = self.outage and re.search(r"net::ERR_(CONNECTION|INTERNET|SOCKET)", message.text)
+        if message.type in ("error", "warning") and not outage:
+            self.problems.append(message.text)
+
+    def _watch(self, connection: "WebSocket") -> None:
+        def received(frame: str | bytes) -> None:
+            message = json.loads(frame)
+            if message["type"] == "welcome":
+                self.users.append(message["user"]["id"])
+
+        connection.on("framereceived", received)
+
+    def open(self, url: str) -> "Window":
+        """Open the page, and return once one can write."""
+        from playwright.sync_api import expect
+
+        self.page.goto(url)
+        self.is_in("Connected")
+        expect(self.page.locator("#text")).to_be_enabled()
+        return self
+
+    def is_in(self, state: str) -> None:
+        """Wait until the sign at the top says so."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("#state")).to_have_text(state)
+
+    def say(self, text: str) -> None:
+        """Write a message and send it."""
+        self.page.locator("#text").fill(text)
+        self.page.locator("#text").press("Enter")
+
+    def shows(self, *texts: str) -> None:
+        """Wait until exactly these messages are there, in this order, each once."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("#said .text")).to_have_text(list(texts), use_inner_text=True)
+        expect(self.page.locator("#sending li")).to_have_count(0)
+
+    def logs(self, line: str | re.Pattern[str]) -> None:
+        """Wait until the log of the connection has such a line."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("#log li").filter(has_text=line)).not_to_have_count(0)

@@ -1,0 +1,121 @@
+"""Finds what a channel on this node has missed, and reads it from history, once for all."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from ..background import Background
+from ..broker.base import Kind, Packet
+from ..coordination.base import Coordination
+from ..history.base import History, Page
+from ..protocol.channels import START, Position
+from ..protocol.errors import Unavailable
+from ..settings import Limits
+from .channel import LocalChannel
+
+log = structlog.stdlib.get_logger(__name__)
+
+HOLD_SECONDS = 0.05
+"""How long a packet that is ahead may wait for those between: two nodes often race."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass
+class Mender:
+    """Keeps each channel that this node follows complete, or says that it is not."""
+
+    history: History
+    coordination: Coordination
+    limits: Limits
+    background: Background
+    channels: dict[str, LocalChannel]
+    gap: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where anything may have been missed."""
+
+    def take(self, channel: LocalChannel, packet: Packet) -> None:
+        """Let the channel accept a packet; begin to mend it where something is missing."""
+        channel.accept(packet)
+        if channel.incomplete:
+            self.mend_soon(channel)
+
+    def feed(self, channel: LocalChannel, page: Page) -> None:
+        """Let the channel take what it does not have yet: every read is a repair too."""
+        for each in page.publications:
+            if each.offset > channel.position.offset:
+                position = Position(page.epoch, each.offset)
+                self.take(channel, Packet(Kind.MESSAGE, channel.name, each.body, position))
+
+    def mend_soon(self, channel: LocalChannel) -> None:
+        """Repair the channel unless what is missing comes by itself."""
+        if channel.mending is None or channel.mending.done():
+            channel.mending = self.background.spawn(self._mend(channel))
+
+    async def repair(self, channel: LocalChannel) -> None:
+        """Bring a channel up to its history, or restate it; one read, however many wait for it."""
+        if channel.repairing is None or channel.repairing.done():
+            channel.repairing = self.background.spawn(self._repair(channel))
+        await asyncio.shield(channel.repairing)
+
+    async def sweep(self) -> None:
+        """Find what no later packet reveals, now and then and after every gap; until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.sweep_seconds):
+                    await self.gap.wait()
+            self.gap.clear()
+            try:
+                await self._compare()
+                await self._prune()
+            except Unavailable:
+                log.warning("history is unavailable")
+                self.gap.set()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _mend(self, channel: LocalChannel) -> None:
+        pause = 0.0 if channel.doubted else HOLD_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            if not channel.incomplete or self.channels.get(channel.name) is not channel:
+                return
+            try:
+                await self.repair(channel)
+            except Unavailable:
+                pause = RETRY_SECONDS
+
+    async def _repair(self, channel: LocalChannel) -> None:
+        before, jumps, channel.doubted = channel.position, channel.jumps, False
+        limit = self.limits.repair_limit
+        page = await self.history.read(channel.name, after=before.offset, limit=limit)
+        top = Position(page.epoch, page.top)
+        if channel.jumps != jumps:
+            return
+        if before == START and page.epoch:
+            # Nothing had been published: the first publication tells the epoch.
+            channel.locate(Position(top.epoch, 0))
+        if top.epoch != channel.position.epoch:
+            channel.restate(top, "epoch_changed")
+        elif top.offset < before.offset:
+            # The store went back in time: what it numbers now would pass for what was seen.
+            rotated = await self.history.rotate(channel.name, top.epoch)
+            channel.restate(rotated, "epoch_changed")
+        else:
+            self.feed(channel, page)
+            if channel.position.offset < top.offset:
+                many = top.offset - before.offset > limit
+                channel.restate(top, "too_far" if many else "expired")
+
+    async def _compare(self) -> None:
+        durable = [each for each in self.channels.values() if each.durable and each.located]
+        seen = {each.name: each.position.offset for each in durable}
+        tops = await self.history.tops(seen)
+        for channel in durable:
+            top, here = tops[channel.name], channel.position
+            if top.epoch != here.epoch or not seen[channel.name] <= top.offset <= here.offset:
+                await self.repair(channel)
+
+    async def _prune(self) -> None:
+        if await self.coordination.hold("prune", 2 * self.limits.sweep_seconds):
+            while await self.history.prune():
+                await asyncio.sleep(0)

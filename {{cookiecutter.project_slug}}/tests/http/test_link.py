@@ -1,0 +1,127 @@
+"""The way out over plain ASGI: in order, bounded, and never for ever."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from app.http import link
+from app.http.link import AsgiLink
+
+
+class Server:
+    """What is sent through ASGI, by a server that can be slow or gone."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.gone = False
+
+    async def send(self, event: MutableMapping[str, Any]) -> None:
+        """Take one event, once it flows."""
+        await self.flowing.wait()
+        if self.gone:
+            raise OSError
+        self.sent.append(event.get("text") or (event["code"], event["reason"]))
+
+
+async def test_frames_go_out_in_order_and_the_close_comes_last() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 1000)
+    running = asyncio.create_task(link.run())
+    link.write([b"1", "ü".encode()])
+    await asyncio.sleep(0)
+    link.write([b"3"])
+    link.end(4001, "slow")
+    link.write([b"too late"])
+    link.end(4500, "another")
+    await running
+    assert server.sent == ["1", "ü", "3", (4001, "slow")]
+
+
+async def test_drained_is_when_everything_was_sent() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 1000)
+    running = asyncio.create_task(link.run())
+    await link.drained()
+    server.flowing.clear()
+    link.write([b"1", b"2"])
+    drained = asyncio.create_task(link.drained())
+    await asyncio.sleep(0.01)
+    assert not drained.done()
+    server.flowing.set()
+    await drained
+    assert server.sent == ["1", "2"]
+    link.end(1000, "")
+    await running
+
+
+async def test_a_peer_that_does_not_keep_up_is_closed_and_nothing_piles_up() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 100)
+    running = asyncio.create_task(link.run())
+    server.flowing.clear()
+    link.write([b"x" * 60])
+    await asyncio.sleep(0)
+    for _ in range(10):
+        link.write([b"y" * 60])
+    server.flowing.set()
+    await running
+    assert server.sent == ["x" * 60, (4001, "slow consumer")]
+
+
+async def test_what_was_sent_does_not_count_any_more() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 100)
+    running = asyncio.create_task(link.run())
+    for number in range(10):
+        link.write([str(number).encode() * 60])
+        await link.drained()
+    link.end(1000, "bye")
+    await running
+    assert len(server.sent) == 11 and server.sent[-1] == (1000, "bye")
+
+
+async def test_nobody_waits_for_a_peer_that_is_gone() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 1000)
+    running = asyncio.create_task(link.run())
+    server.gone = True
+    link.write([b"1"])
+    await link.drained()
+    await running
+    link.write([b"2"])
+    await link.drained()
+
+
+async def test_an_end_that_takes_too_long_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "CLOSE_SECONDS", 0.01)
+    server = Server()
+    links: list[AsgiLink] = []
+
+    async def own() -> None:
+        links.append(AsgiLink(server.send, 1000))
+        await asyncio.Event().wait()
+
+    owner = asyncio.create_task(own())
+    await asyncio.sleep(0)
+    running = asyncio.create_task(links[0].run())
+    server.flowing.clear()
+    links[0].end(4000, "drain")
+    await asyncio.wait([owner])
+    assert owner.cancelled() and links[0].overdue
+    running.cancel()
+
+
+async def test_an_end_in_time_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "CLOSE_SECONDS", 0.01)
+    server = Server()
+    link_ = AsgiLink(server.send, 1000)
+    running = asyncio.create_task(link_.run())
+    link_.end(4000, "drain")
+    link_.release()
+    await running
+    await asyncio.sleep(0.02)
+    assert not link_.overdue

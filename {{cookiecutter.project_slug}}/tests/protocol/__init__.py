@@ -1,0 +1,1 @@
+"""The wire: every command, every refusal, every frame."""

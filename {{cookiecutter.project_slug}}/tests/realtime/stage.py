@@ -1,0 +1,161 @@
+"""A node inside this process, and clients that talk to its engine without a socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection
+
+from app.auth.base import Principal
+from app.broker.base import Broker
+from app.broker.memory import MemoryBroker
+from app.coordination.memory import MemoryCoordination
+from app.history.base import Store
+from app.history.memory import MemoryHistory
+from app.presence.base import Presence
+from app.presence.memory import MemoryPresence
+from app.protocol.commands import AnyCommand, Json
+from app.protocol.errors import CloseCode, Disconnect
+from app.realtime.connection import serve
+from app.realtime.hub import open_hub
+from app.realtime.namespaces import Directory, Namespace
+from app.realtime.node import Node
+from app.realtime.wheel import Wheel
+from app.settings import Limits
+
+from ..service import PATIENCE
+from ..shapes import Frame, parse
+
+
+class Text(BaseModel):
+    """What is published to `talk:`."""
+
+    text: str
+
+
+TALK = Namespace("talk", payload=Text, durable=True, presence=True)
+WIRE = Namespace("wire", payload=Json)
+
+
+class Anybody:
+    """Takes every token for a name, except for `forged`."""
+
+    async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
+        """Nobody yet."""
+        return None
+
+    async def by_token(self, token: str) -> Principal:
+        """Whoever it says."""
+        if token == "forged":
+            raise Disconnect(CloseCode.UNAUTHENTICATED)
+        return Principal(token)
+
+
+@asynccontextmanager
+async def open_node(
+    *,
+    broker: Broker | None = None,
+    history: Store | None = None,
+    presence: Presence | None = None,
+    namespaces: Sequence[Namespace] = (TALK, WIRE),
+    **limits: Any,
+) -> AsyncIterator[Node]:
+    """A node at work, of memory adapters where none are given."""
+    bounds = Limits(**limits)
+    kept = history or MemoryHistory(length=1000, seconds=3600)
+    async with open_hub(
+        broker or MemoryBroker(),
+        kept,
+        presence or MemoryPresence(grace=0),
+        MemoryCoordination(),
+        bounds,
+    ) as hub:
+        wheel = Wheel()
+        hub.background.keep("wheel", wheel.run)
+        yield Node(hub, Directory(namespaces, kept, creates=False), Anybody(), wheel, bounds)
+
+
+class Peer:
+    """A client of a node; the engine writes to it as to a link."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        """With what the engine closed."""
+        self.flowing = asyncio.Event()
+        """Whether what is written gets through."""
+        self.flowing.set()
+        self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    # the link
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Take what the engine writes."""
+        if not self.ended.done():
+            for frame in frames:
+                self._heard.put_nowait(frame)
+
+    async def drained(self) -> None:
+        """Wait until what was written got through."""
+        await self.flowing.wait()
+
+    def end(self, code: int, reason: str) -> None:
+        """Close; nothing is said any more."""
+        if not self.ended.done():
+            self.ended.set_result((int(code), reason))
+            self.leave()
+
+    # the client
+
+    async def inbox(self) -> AsyncIterator[str | bytes]:
+        """What the client says."""
+        while (message := await self._said.get()) is not None:
+            yield message
+
+    def say(self, text: str | bytes = "", **frame: Any) -> None:
+        """Send one message."""
+        self._said.put_nowait(text or json.dumps(frame))
+
+    async def hear(self) -> Frame:
+        """The next message that is no heartbeat."""
+        async with asyncio.timeout(PATIENCE):
+            while (frame := parse(await self._heard.get()))["type"] == "ping":
+                pass
+            return frame
+
+    async def ask(self, **frame: Any) -> Frame:
+        """Send a command and return its reply; pushes before it are passed over."""
+        wanted = frame.setdefault("id", "asked")
+        self.say(**frame)
+        while (reply := await self.hear()).get("id") != wanted:
+            pass
+        return reply
+
+    def leave(self) -> None:
+        """Be gone."""
+        self._said.put_nowait(None)
+
+
+@asynccontextmanager
+async def connected(
+    node: Node, principal: Principal | None = None, first: AnyCommand | None = None
+) -> AsyncIterator[Peer]:
+    """A client whose connection is served until the end of the block."""
+    peer = Peer()
+    async with AsyncExitStack() as stack:
+        serving = asyncio.create_task(serve(node, peer, peer.inbox(), principal, first))
+        stack.push_async_callback(asyncio.wait, [serving])
+        stack.callback(peer.leave)
+        yield peer
+    serving.result()
+
+
+@asynccontextmanager
+async def welcomed(node: Node, user: str = "ann") -> AsyncIterator[Peer]:
+    """The same, after `welcome`."""
+    async with connected(node, Principal(user)) as peer:
+        assert (await peer.hear())["type"] == "welcome"
+        yield peer

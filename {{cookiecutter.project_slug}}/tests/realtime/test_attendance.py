@@ -1,0 +1,161 @@
+"""Who is here: once per user, over all of the user's connections."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.presence.base import Change, Entry
+from app.presence.memory import MemoryPresence
+from app.protocol.errors import Unavailable
+
+from ..conftest import Connect
+from ..service import Service, Wire
+from ..shapes import Frame
+from .stage import open_node, welcomed
+
+
+def changes(frames: list[Frame]) -> list[tuple[str, str]]:
+    """Who came and who left."""
+    return [(each["type"], each["user"]["id"]) for each in frames if "user" in each]
+
+
+async def watch(wire: Wire, channel: str) -> Frame:
+    """Subscribe, with presence."""
+    return await wire.ask(type="subscribe", channel=channel, presence=True)
+
+
+async def until_left(wire: Wire, user: str) -> list[Frame]:
+    """Everything that is heard up to somebody's leave, and what is there at once after it."""
+    heard = [await wire.hear()]
+    while changes(heard[-1:]) != [("leave", user)]:
+        heard.append(await wire.hear())
+    return heard + await wire.heard()
+
+
+async def test_who_comes_is_announced_and_counted(connect: Connect, channel: str) -> None:
+    ann = await connect("ann")
+    alone = await watch(ann, channel)
+    assert alone["presence"] == {"users": [ann.welcome["user"]], "count": 1}
+    bob = await connect("bob")
+    both = await watch(bob, channel)
+    assert both["presence"]["count"] == 2
+    joined = await ann.hear_type("join")
+    while joined["user"]["id"] == ann.user:
+        joined = await ann.hear_type("join")
+    assert joined == {"type": "join", "channel": channel, "user": bob.welcome["user"], "count": 2}
+
+
+async def test_who_is_here_can_be_asked_without_being_there(connect: Connect, channel: str) -> None:
+    ann, bob = await connect("ann"), await connect("bob")
+    await ann.ask(type="subscribe", channel=channel)
+    asked = await bob.ask(type="presence", channel=channel, id=7)
+    assert asked == {
+        "type": "presence",
+        "id": 7,
+        "channel": channel,
+        "users": [ann.welcome["user"]],
+        "count": 1,
+    }
+
+
+async def test_only_who_asked_for_presence_hears_of_it(connect: Connect, channel: str) -> None:
+    ann, bob = await connect("ann"), await connect("bob")
+    subscribed = await ann.ask(type="subscribe", channel=channel)
+    assert "presence" not in subscribed
+    await watch(bob, channel)
+    assert changes(await ann.heard()) == []
+
+
+async def test_a_user_comes_and_leaves_once_over_all_connections(
+    connect: Connect, small: Service
+) -> None:
+    channel = "chat:once"
+    ann = await connect("ann", to=small)
+    await watch(ann, channel)
+    one, two = await connect("bob", to=small), await connect("bob", to=small)
+    carl = await connect("carl", to=small)
+    for wire in (one, two, carl):
+        await watch(wire, channel)
+    came = [each for each in changes(await ann.heard()) if each[1] != ann.user]
+    assert came == [("join", one.user), ("join", carl.user)]
+
+    await one.connection.close()
+    await carl.connection.close()
+    assert changes(await until_left(ann, carl.user)) == [("leave", carl.user)]
+    here = await ann.ask(type="presence", channel=channel)
+    assert {each["id"] for each in here["users"]} == {ann.user, one.user}
+
+    await two.ask(type="unsubscribe", channel=channel)
+    heard = await until_left(ann, two.user)
+    assert changes(heard) == [("leave", two.user)]
+    assert [each["count"] for each in heard if each["type"] == "leave"] == [1]
+
+
+async def test_a_quick_return_is_not_seen(connect: Connect, small: Service) -> None:
+    channel = "chat:quick"
+    ann = await connect("ann", to=small)
+    await watch(ann, channel)
+    bob, carl = await connect("bob", to=small), await connect("carl", to=small)
+    for wire in (bob, carl):
+        await watch(wire, channel)
+    await ann.heard()
+    await bob.connection.close()
+    await carl.connection.close()
+    await watch(await connect("bob", to=small), channel)
+    assert changes(await until_left(ann, carl.user)) == [("leave", carl.user)]
+    here = await ann.ask(type="presence", channel=channel)
+    assert {each["id"] for each in here["users"]} == {ann.user, bob.user}
+
+
+async def test_a_name_is_not_listed_twice(connect: Connect, channel: str) -> None:
+    one, two = await connect("ann"), await connect("ann")
+    await watch(one, channel)
+    assert (await watch(two, channel))["presence"] == {"users": [one.welcome["user"]], "count": 1}
+
+
+# a store that cannot be reached
+
+
+class Unreachable(MemoryPresence):
+    """A store that is away while `away` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(grace=0)
+        self.away = False
+        self.told = asyncio.Event()
+
+    async def enter(self, entries: Sequence[Entry]) -> Sequence[Change]:
+        if self.away:
+            raise Unavailable
+        return await super().enter(entries)
+
+    async def leave(self, entries: Sequence[Entry]) -> None:
+        if self.away:
+            self.told.set()
+            raise Unavailable
+        await super().leave(entries)
+
+
+async def test_who_cannot_be_noted_is_not_subscribed_and_may_try_again() -> None:
+    store = Unreachable()
+    async with open_node(presence=store) as node, welcomed(node) as ann:
+        store.away = True
+        refused = await ann.ask(type="subscribe", channel="talk:x", presence=True)
+        assert (refused["code"], refused["retryable"]) == ("unavailable", True)
+        store.away = False
+        subscribed = await ann.ask(type="subscribe", channel="talk:x", presence=True)
+        assert subscribed["presence"]["count"] == 1
+
+
+async def test_who_left_meanwhile_is_gone_once_the_store_is_back() -> None:
+    store = Unreachable()
+    async with open_node(presence=store) as node, welcomed(node) as ann:
+        await ann.ask(type="subscribe", channel="talk:x", presence=True)
+        async with welcomed(node, "bob") as bob:
+            await bob.ask(type="subscribe", channel="talk:x")
+            store.away = True
+        await store.told.wait()
+        store.away = False
+        while (heard := await ann.hear())["type"] != "leave":
+            pass
+        assert heard["user"]["id"] == "bob"
+        assert (await ann.ask(type="presence", channel="talk:x"))["count"] == 1

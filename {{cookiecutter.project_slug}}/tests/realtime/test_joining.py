@@ -1,0 +1,140 @@
+"""Recovery on a real server: what follows a position, or why it cannot be given."""
+
+import asyncio
+
+import pytest
+
+from ..conftest import Connect
+from ..service import Service, Wire
+from ..shapes import Frame
+
+KEPT = 10
+FURTHEST = 20
+PAGE = 4
+
+
+async def publish(wire: Wire, channel: str, count: int) -> Frame:
+    """Say so many things; the last receipt."""
+    receipt: Frame = {}
+    for _ in range(count):
+        receipt = await wire.ask(type="publish", channel=channel, data={"text": "x"})
+    return receipt
+
+
+def since(receipt: Frame, offset: int) -> Frame:
+    """A position in the same epoch."""
+    return {"epoch": receipt["epoch"], "offset": offset}
+
+
+@pytest.fixture
+async def ann(connect: Connect, small: Service, channel: str) -> Wire:
+    """Somebody who talks in a room on a server with small limits, without listening."""
+    wire = await connect(to=small)
+    await wire.ask(type="subscribe", channel=channel)
+    await wire.ask(type="unsubscribe", channel=channel)
+    return wire
+
+
+@pytest.fixture
+async def bob(connect: Connect, small: Service) -> Wire:
+    """Somebody who comes back."""
+    return await connect("bob", to=small)
+
+
+@pytest.mark.parametrize("missed", [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE, KEPT])
+async def test_everything_that_was_missed_follows_in_order(
+    ann: Wire, bob: Wire, channel: str, missed: int
+) -> None:
+    """The first page with the answer, the rest as pushes, then what is said from now on."""
+    last = await publish(ann, channel, KEPT)
+    seen = KEPT - missed
+    subscribed = await bob.ask(type="subscribe", channel=channel, since=since(last, seen))
+    await publish(ann, channel, 1)
+    assert subscribed["recovered"] is True and "reason" not in subscribed
+    assert len(subscribed["messages"]) == min(missed, PAGE)
+    assert subscribed["offset"] == seen + min(missed, PAGE)
+    messages = subscribed["messages"]
+    while not messages or messages[-1]["offset"] < KEPT + 1:
+        messages.append(await bob.hear_type("message"))
+    assert [each["offset"] for each in messages] == list(range(seen + 1, KEPT + 2))
+
+
+async def test_everything_follows_the_start(ann: Wire, bob: Wire, channel: str) -> None:
+    await publish(ann, channel, 3)
+    start = {"epoch": "", "offset": 0}
+    subscribed = await bob.ask(type="subscribe", channel=channel, since=start)
+    assert subscribed["recovered"] is True
+    assert [each["offset"] for each in subscribed["messages"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("published", "offset", "reason"),
+    [
+        (KEPT + 1, 0, "expired"),
+        (KEPT + 3, 2, "expired"),
+        (FURTHEST, 0, "expired"),
+        (FURTHEST + 1, 0, "too_far"),
+        (FURTHEST + 5, 4, "too_far"),
+        (3, 4, "ahead"),
+        (3, 1000, "ahead"),
+    ],
+)
+async def test_what_cannot_be_given_is_said(
+    ann: Wire, bob: Wire, channel: str, published: int, offset: int, reason: str
+) -> None:
+    last = await publish(ann, channel, published)
+    subscribed = await bob.ask(type="subscribe", channel=channel, since=since(last, offset), last=2)
+    assert (subscribed["recovered"], subscribed["reason"]) == (False, reason)
+    assert (subscribed["epoch"], subscribed["offset"]) == (last["epoch"], published)
+    assert [each["offset"] for each in subscribed["messages"]] == [published - 1, published]
+    await publish(ann, channel, 1)
+    assert (await bob.hear_type("message"))["offset"] == published + 1
+
+
+async def test_a_position_of_another_epoch_says_nothing(ann: Wire, bob: Wire, channel: str) -> None:
+    last = await publish(ann, channel, 3)
+    elsewhere = {"epoch": "another", "offset": 2}
+    subscribed = await bob.ask(type="subscribe", channel=channel, since=elsewhere)
+    assert (subscribed["recovered"], subscribed["reason"]) == (False, "epoch_changed")
+    assert (subscribed["epoch"], subscribed["offset"]) == (last["epoch"], 3)
+    assert subscribed["messages"] == []
+
+
+async def test_the_oldest_that_is_kept_can_still_be_recovered_from(
+    ann: Wire, bob: Wire, channel: str
+) -> None:
+    last = await publish(ann, channel, KEPT + 3)
+    subscribed = await bob.ask(type="subscribe", channel=channel, since=since(last, 3))
+    assert subscribed["recovered"] is True
+
+
+async def test_who_joins_while_others_talk_misses_nothing_and_sees_nothing_twice(
+    connect: Connect, channel: str
+) -> None:
+    ann = await connect("ann")
+    await ann.ask(type="subscribe", channel=channel)
+
+    async def talk() -> None:
+        for number in range(300):
+            await ann.say(type="publish", channel=channel, data={"text": str(number)}, id=number)
+
+    async def listen(wire: Wire) -> list[int]:
+        start = {"epoch": "", "offset": 0}
+        await wire.say(type="subscribe", channel=channel, since=start, id="s")
+        subscribed = await wire.hear()
+        assert subscribed["type"] == "subscribed", "nothing comes before the answer"
+        offsets = [each["offset"] for each in subscribed["messages"]]
+        assert subscribed["offset"] == len(offsets)
+        while len(offsets) < 300:
+            offsets.append((await wire.hear())["offset"])
+        return offsets
+
+    talking = asyncio.create_task(talk())
+    listening = []
+    for number in range(6):
+        wire = await connect(f"listener-{number}")
+        listening.append(asyncio.create_task(listen(wire)))
+        await wire.connection.ping()
+    await talking
+    for heard in await asyncio.gather(*listening):
+        assert heard == list(range(1, 301))

@@ -1,0 +1,106 @@
+"""Which channels exist, what may be published to them, and who may do what there."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from app.auth.base import Principal
+from app.auth.policy import Policy, scope
+from app.history.memory import MemoryHistory
+from app.protocol.commands import Json
+from app.protocol.errors import CommandError
+from app.realtime.namespaces import Directory, Namespace
+
+ANN = Principal("ann")
+WRITER = Principal("ann", scopes=frozenset({"write"}))
+
+
+class Point(BaseModel):
+    """A payload with a default."""
+
+    x: int
+    y: int = 0
+
+
+OPEN = Namespace("open", payload=Json)
+LISTED = Namespace("listed", payload=Json, listed=True)
+READ_ONLY = Namespace("news", payload=Json, policy=Policy(publish=scope("write")))
+SECRET = Namespace("secret", payload=Json, listed=True, policy=Policy(subscribe=scope("write")))
+
+
+def directory(*, creates: bool) -> Directory:
+    """A directory of these namespaces, without a room."""
+    history = MemoryHistory(length=10, seconds=10)
+    return Directory((OPEN, LISTED, READ_ONLY, SECRET), history, creates=creates)
+
+
+async def refusal(attempt: Any) -> tuple[str, str | None]:
+    """Code and field of what an attempt was refused with."""
+    with pytest.raises(CommandError) as refused:
+        await attempt
+    return refused.value.code, refused.value.field
+
+
+def test_a_payload_is_checked_and_completed() -> None:
+    points = Namespace("points", payload=Point)
+    assert json.loads(points.encode({"x": 1})) == {"x": 1, "y": 0}
+    with pytest.raises(CommandError) as refused:
+        points.encode({"x": "far"})
+    assert (refused.value.code, refused.value.field) == ("invalid_message", "data.x")
+    assert "far" not in refused.value.message
+
+
+def test_a_place_deep_inside_is_named_in_bounds() -> None:
+    deep = Namespace("deep", payload=dict[str, int])
+    with pytest.raises(CommandError) as refused:
+        deep.encode({"x" * 1000: "no number"})
+    assert refused.value.field is not None
+    assert len(refused.value.field) == 128
+
+
+async def test_a_namespace_that_nobody_declared_is_unknown() -> None:
+    rooms = directory(creates=True)
+    for attempt in (rooms.readable, rooms.writable, rooms.enter):
+        assert await refusal(attempt(ANN, "nowhere:x")) == ("unknown_channel", "channel")
+
+
+async def test_channels_of_a_namespace_that_is_not_listed_just_are_there() -> None:
+    rooms = directory(creates=False)
+    for attempt in (rooms.readable, rooms.writable, rooms.enter):
+        assert await attempt(ANN, "open:anything") is OPEN
+
+
+async def test_a_listed_channel_exists_once_it_was_created() -> None:
+    rooms = directory(creates=False)
+    for attempt in (rooms.readable, rooms.writable, rooms.enter):
+        assert await refusal(attempt(ANN, "listed:x")) == ("unknown_channel", "channel")
+    room = await rooms.create("listed:x", "The room", "ann")
+    assert room is not None and room.created_by == "ann"
+    for attempt in (rooms.readable, rooms.writable, rooms.enter):
+        assert await attempt(ANN, "listed:x") is LISTED
+    assert await rooms.create("listed:x", "Another title", "bob") is None
+    kept = await rooms.rooms.describe("listed:x")
+    assert kept is not None and kept.title == "The room"
+
+
+async def test_in_development_who_enters_creates_but_who_reads_does_not() -> None:
+    rooms = directory(creates=True)
+    for attempt in (rooms.readable, rooms.writable):
+        assert await refusal(attempt(ANN, "listed:x")) == ("unknown_channel", "channel")
+    assert await rooms.enter(ANN, "listed:x") is LISTED
+    assert await rooms.readable(ANN, "listed:x") is LISTED
+    assert await rooms.enter(ANN, "open:x") is OPEN
+    assert [room.channel for room in await rooms.rooms.rooms()] == ["listed:x"]
+
+
+async def test_the_policy_decides_before_anything_else_is_said() -> None:
+    rooms = directory(creates=True)
+    assert await rooms.readable(ANN, "news:x") is READ_ONLY
+    assert await refusal(rooms.writable(ANN, "news:x")) == ("forbidden", "channel")
+    assert await rooms.writable(WRITER, "news:x") is READ_ONLY
+    for attempt in (rooms.readable, rooms.enter):
+        assert await refusal(attempt(ANN, "secret:x")) == ("forbidden", "channel")
+    assert await rooms.rooms.rooms() == []
+    assert await rooms.enter(WRITER, "secret:x") is SECRET
