@@ -63,6 +63,7 @@ class Service:
     def start(self) -> None:
         """Start, on the same port as before, and return once it is ready."""
         usual = {"APP_PORT": str(self.port), "APP_API_KEY": API_KEY, "APP_LOG_FORMAT": "json"}
+        before = len(self.log) if (self.folder / "log").exists() else 0
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *self._program],
@@ -71,7 +72,7 @@ class Service:
                 stdout=log,
                 stderr=log,
             )
-        self._wait_until_listening()
+        self._wait_until_listening(before)
 
     def kill(self) -> None:
         """End without a word to anybody, as in a crash."""
@@ -91,18 +92,18 @@ class Service:
         if user not in self._tokens:
             async with httpx2.AsyncClient(base_url=self.http) as http:
                 document = (await http.get("/openapi.json")).json()
-                path = _sign_in(document)
+                path = _form_route(document)
                 if path is None:
                     return None
                 response = await http.post(path, data={"username": user, "password": "any"})
             self._tokens[user] = response.json()["access_token"]
         return self._tokens[user]
 
-    def _wait_until_listening(self) -> None:
-        """Wait for the line that names the port."""
+    def _wait_until_listening(self, before: int) -> None:
+        """Wait for the line that names the port, after what was in the log before."""
         assert self._process is not None
         end = monotonic() + PATIENCE
-        while "Uvicorn running on" not in self.log.rpartition("Started server")[2]:
+        while "Uvicorn running on" not in self.log[before:]:
             assert self._process.poll() is None, self.log
             assert monotonic() < end, self.log
             sleep(0.01)
@@ -111,7 +112,7 @@ class Service:
             self.port = int(line.partition(" ")[0])
 
 
-def _sign_in(document: dict[str, Any]) -> str | None:
+def _form_route(document: dict[str, Any]) -> str | None:
     """The route that takes a form with name and password, where the API has one."""
     for path, methods in document["paths"].items():
         body = methods.get("post", {}).get("requestBody", {})

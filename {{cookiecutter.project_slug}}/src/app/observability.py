@@ -9,6 +9,8 @@ from structlog.typing import Processor
 
 from .settings import ServerSettings
 
+_NOISE = ("connection open", "connection closed", "connection rejected", "Invalid UTF-8 sequence")
+
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -40,7 +42,7 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"handshakes": {"()": f"{__name__}.NoHandshakes"}},
+        "filters": {"handshakes": {"()": f"{__name__}.NoWireNoise"}},
         "formatters": {"default": {"()": f"{__name__}.formatter", "style": style}},
         "handlers": {
             "stderr": {
@@ -49,7 +51,13 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
                 "filters": ["handshakes"],
             }
         },
-        "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        # Libraries tell the content of messages and forms at the level debug, so this is ours.
+        "loggers": {
+            "app": {"level": settings.log_level.upper()},
+            "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+            "uvicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
+        },
     }
 
 
@@ -68,14 +76,14 @@ def formatter(style: str) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=renderers)
 
 
-class NoHandshakes(logging.Filter):
-    """Drops what uvicorn says per connection: it holds the query string, which may hold a token.
+class NoWireNoise(logging.Filter):
+    """Drops what uvicorn says of each connection, since the service logs its sessions itself.
 
-    The service logs each session itself.
+    The line of a handshake holds the query string, which may hold a token; and for a message that
+    is not UTF-8 anybody could make it write a traceback.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line may be written."""
         message = str(record.msg)
-        ours = message not in ("connection open", "connection closed")
-        return ours and '"WebSocket %s"' not in message
+        return '"WebSocket %s"' not in message and not message.startswith(_NOISE)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+RoomName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -66,7 +67,7 @@ class DemoSettings(Section):
     """What is there from the start, for people who look around."""
 
     demo: bool | None = None
-    rooms: Annotated[tuple[str, ...], NoDecode] = ("lobby",)
+    rooms: Annotated[tuple[RoomName, ...], NoDecode] = ("lobby",)
 
     @field_validator("rooms", mode="before")
     @classmethod

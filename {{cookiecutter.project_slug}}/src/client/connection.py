@@ -5,6 +5,7 @@ import json
 import math
 from asyncio import Future
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -46,7 +47,6 @@ class Connection:
         self.departure: Future[float] = loop.create_future()
         """The seconds after which the server wants us to open another connection."""
         self.lost: ConnectionLost | None = None
-        self._ended = asyncio.Event()
         self._socket = socket
         self._receive = receive
         self._clock = clock
@@ -68,20 +68,18 @@ class Connection:
             del self._replies[id]
 
     async def send(self, type: str, **fields: Any) -> None:
-        """Send what is not answered."""
+        """Send what is not answered: it may be lost. Raises CommandRefused, or ConnectionLost."""
         frame = {"type": type, **fields}
         text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         payload = text.encode()
-        self._check()
+        if self.lost is not None:
+            raise self.lost.with_traceback(None)
         # The server would end the connection for a message that is too large.
         if len(payload) > self._largest:
             raise CommandRefused("too_large", f"{len(payload)} bytes are too many for the server")
-        try:
+        # If it is closed already, `run` will soon tell whoever waits for an answer.
+        with suppress(ConnectionClosed):
             await self._socket.send(payload, text=True)
-        except ConnectionClosed:
-            # Whoever comes back at once must not meet the same connection, for ever.
-            await self._ended.wait()
-            self._check()
 
     async def run(self) -> None:
         """Read to the end; then whoever waits for something of this connection is told why."""
@@ -104,10 +102,6 @@ class Connection:
     def abort(self) -> None:
         """Cut the connection at once; `run` ends with it."""
         self._socket.transport.abort()
-
-    def _check(self) -> None:
-        if self.lost is not None:
-            raise self.lost.with_traceback(None)
 
     async def _read(self) -> ConnectionLost:
         try:
@@ -150,7 +144,6 @@ class Connection:
 
     def _end(self, lost: ConnectionLost) -> None:
         self.lost = lost
-        self._ended.set()
         waiting: list[Future[Any]] = [self.departure, self.greeting, *self._replies.values()]
         for future in waiting:
             if not future.done():

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from .scripted import ManualClock, Scene, ScriptedServer
+from .manual_clock import ManualClock
+from .scene import Scene
+from .scripted import ScriptedServer
 
 
 @pytest.fixture

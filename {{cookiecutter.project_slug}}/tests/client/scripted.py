@@ -1,4 +1,4 @@
-"""A server that says what a test tells it, and time that passes when a test says so.
+"""A server that says what a test tells it.
 
 It shows the client what a real server cannot be made to show on demand: a cut in the middle of
 a recovery, a reply that is lost, silence. Each step is bounded, so that a broken client fails a
@@ -16,13 +16,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from client import Client, Subscription
-from client.auth.base import Auth
-from client.backoff import Clock
-from client.connection import Connection
-
 LOBBY = "chat:lobby"
 PATIENCE = 10.0
+RECEIPT: dict[str, Any] = {"channel": LOBBY, "epoch": "e1", "offset": 1, "duplicate": False}
+"""The fields of the `ok` to the first publication."""
 
 One = TypeVar("One")
 Other = TypeVar("Other")
@@ -165,111 +162,6 @@ class ScriptedServer:
         response.headers.update(headers)
         self.refused.release()
         return response
-
-
-class ManualClock(Clock):
-    """Stands still until a test lets somebody's sleep pass."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._sleeps: dict[asyncio.Future[None], tuple[float, float]] = {}
-        self._changed = asyncio.Event()
-
-    def now(self) -> float:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        awake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleeps[awake] = seconds, self._now + seconds
-        self._changed.set()
-        try:
-            await awake
-        finally:
-            del self._sleeps[awake]
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass; who has slept long enough wakes."""
-        self._now += seconds
-        for awake, (_, until) in self._sleeps.items():
-            if until <= self._now and not awake.done():
-                awake.set_result(None)
-
-    async def passes(self, seconds: float) -> None:
-        """Wait until somebody goes to sleep for so long, and let that time pass."""
-        async with asyncio.timeout(PATIENCE):
-            while all(abs(length - seconds) > 1e-6 for length, _ in self._sleeps.values()):
-                self._changed.clear()
-                await self._changed.wait()
-        self.advance(seconds)
-
-
-class Greeted:
-    """The plainest authentication: the server speaks first."""
-
-    async def prepare(self, url: str) -> tuple[str, dict[str, str]]:
-        return url, {}
-
-    async def prove(self, connection: Connection) -> None:
-        await connection.greeting
-
-    def renew(self) -> bool:
-        return False
-
-
-class Scene:
-    """A client and the server that a test scripts, on a clock that stands still."""
-
-    def __init__(self, server: ScriptedServer, clock: ManualClock) -> None:
-        self.server = server
-        self.clock = clock
-        self.states: list[str] = []
-        """What the client has told of its state."""
-        self._told = asyncio.Event()
-
-    def client(self, auth: Auth | None = None, **options: Any) -> Client:
-        """A client whose waits are as long as they may be."""
-        options = {"clock": self.clock, "random": lambda: 1.0, "proxy": None} | options
-        options = {"on_state": self._tell} | options
-        return Client(self.server.url, auth=auth or Greeted(), **options)
-
-    async def reconnects(self, seconds: float = 0.5) -> Peer:
-        """Let a wait of this length pass; the next connection, once the client is welcome on it."""
-        await self.clock.passes(seconds)
-        told = len(self.states)
-        peer = await self.server.welcomes()
-        await self.tells(told + 1)
-        return peer
-
-    async def tells(self, count: int) -> str:
-        """The state that the client tells as the one of this number."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.states) < count:
-                self._told.clear()
-                await self._told.wait()
-        return self.states[count - 1]
-
-    def _tell(self, state: str) -> None:
-        self.states.append(state)
-        self._told.set()
-
-    @asynccontextmanager
-    async def connected(self, **options: Any) -> AsyncIterator[tuple[Client, Peer]]:
-        """A client that has been welcomed, and the server's side of its connection."""
-        welcoming = asyncio.create_task(self.server.welcomes())
-        async with self.client(**options) as client:
-            yield client, await welcoming
-
-    @asynccontextmanager
-    async def subscribed(
-        self, *, options: dict[str, Any] | None = None, **answer: Any
-    ) -> AsyncIterator[tuple[Client, Peer, Subscription]]:
-        """The same, subscribed to the lobby."""
-        async with self.connected(**options or {}) as (client, peer):
-            room, _ = await both(client.subscribe(LOBBY), peer.subscribes(**answer))
-            yield client, peer, room
 
 
 def welcome() -> dict[str, Any]:

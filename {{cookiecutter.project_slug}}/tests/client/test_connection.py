@@ -11,7 +11,8 @@ import pytest
 from client.connection import Connection, open_connection
 from client.errors import CommandRefused, ConnectionLost
 
-from .scripted import ManualClock, Peer, ScriptedServer, both, soon
+from .manual_clock import ManualClock
+from .scripted import Peer, ScriptedServer, both, soon
 
 
 class Stage:

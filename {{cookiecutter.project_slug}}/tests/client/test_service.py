@@ -11,7 +11,7 @@ from client import Client, CommandRefused, Joined, Message, Restated, Roster, Su
 from client.auth import by_mode
 
 from ..service import PATIENCE, Service, running
-from .scripted import ManualClock
+from .manual_clock import ManualClock
 
 
 async def client_of(service: Service, user: str, **options: Any) -> Client:

@@ -154,7 +154,7 @@ async def test_recovery_does_not_jump_over_what_is_still_to_come(stage: Stage) -
     assert await stage.offsets() == [1, 2, 3]
 
 
-async def test_a_recovery_from_before_the_first_message_takes_the_epoch_as_it_comes() -> None:
+async def test_a_recovery_from_before_anything_was_said_takes_the_epoch_as_it_comes() -> None:
     stage = Stage()
     stage.connects()
     stage.stands(epoch="", offset=0)

@@ -1,0 +1,1 @@
+"""The edge: the socket, REST, health and the demo page."""

@@ -12,7 +12,9 @@ PAUSES = (0.001, 0.01, 0.03, 0.049, 0.051, 0.2, 1.5, 12.0)
 class Fates:
     """One byte per decision, from a tape that goes round; an empty one means good luck."""
 
-    def __init__(self, tape: bytes) -> None:
+    def __init__(self, tape: bytes, *, lossless: bool = False) -> None:
+        self.lossless = lossless
+        """Whether nothing is ever lost or refused, only late, repeated and in another order."""
         self._tape = cycle(tape)
 
     def next(self) -> int:
@@ -31,8 +33,7 @@ class Fates:
         if fate < 176:
             for _ in range(fate % 8 + 1):
                 await asyncio.sleep(0)
-        elif fate < 248:
-            await asyncio.sleep(PAUSES[fate % 8])
         else:
             await asyncio.sleep(PAUSES[fate % 8])
-            raise Unavailable
+            if fate >= 248 and not self.lossless:
+                raise Unavailable

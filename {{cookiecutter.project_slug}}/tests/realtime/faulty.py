@@ -7,34 +7,42 @@ returned is in force, and every packet that does come was sent.
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from app.broker.base import Gap, Health, Packet
+from app.broker.base import Gap, Health, Kind, Packet
 from app.broker.memory import MemoryBroker
 from app.history.base import Draft, Page, Receipt
-from app.history.memory import MemoryHistory
-from app.presence.base import Change, Entry, Roster
+from app.presence.base import Change, Entry
 from app.presence.memory import MemoryPresence
 from app.protocol.channels import Position
 from app.protocol.errors import CommandError
+from app.protocol.events import Roster
 
 from .fates import PAUSES, Fates
 from .ledger import Ledger
 
 
 class FaultyHistory:
-    """One node's way to the history that all share."""
+    """One node's way to the history that all share; with a broker it carries what it stores."""
 
-    carries = False
-
-    def __init__(self, inner: MemoryHistory, fates: Fates, ledger: Ledger) -> None:
-        self._inner = inner
+    def __init__(self, ledger: Ledger, fates: Fates, broker: MemoryBroker | None) -> None:
+        self.carries = broker is not None
+        self._inner = ledger.archive
         self._fates = fates
         self._ledger = ledger
+        self._broker = broker
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
         """Store at some moment between call and return; Unavailable may mean that it is stored."""
         await self._fates.suspend()
         outcomes = await self._inner.append(drafts)
         self._ledger.note(drafts, outcomes)
+        if self._broker is not None:
+            await self._broker.publish(
+                [
+                    Packet(Kind.MESSAGE, draft.channel, outcome.body, outcome.position)
+                    for draft, outcome in zip(drafts, outcomes, strict=True)
+                    if isinstance(outcome, Receipt)
+                ]
+            )
         await self._fates.suspend()
         return outcomes
 
@@ -130,13 +138,13 @@ class FaultyBroker:
             return
         if fate < 128:
             arrive([packet])
-        elif fate < 176:
+        elif fate < 176 or self._fates.lossless:
             later(pause, arrive, [packet])
-        elif fate < 200:
-            arrive([packet])
-            later(pause, arrive, [packet, packet])
         elif fate >= 240:
             later(pause, arrive, Gap())
+        if 176 <= fate < 200:
+            arrive([packet])
+            later(pause, arrive, [packet, packet])
 
 
 class FaultyPresence:

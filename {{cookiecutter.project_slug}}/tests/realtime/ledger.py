@@ -1,4 +1,4 @@
-"""What was stored, in every epoch there ever was: the truth to which clients and receipts are held."""
+"""What was stored, in every epoch there ever was: the truth behind what clients are told."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
@@ -64,7 +64,7 @@ class Ledger:
         epoch = self.position(channel).epoch
         if epoch:
             self.archive.go_back(channel, lost)
-            self.rotated(channel, _now(self.archive.rotate(channel, epoch)))
+            self.rotated(channel, now(self.archive.rotate(channel, epoch)))
 
     def has_rotated(self, channel: str) -> bool:
         """Whether the channel is in its second epoch at least."""
@@ -81,15 +81,15 @@ class Ledger:
 
     def position(self, channel: str) -> Position:
         """Where the channel stands."""
-        return _now(self.archive.tops([channel])).get(channel, START)
+        return now(self.archive.tops([channel])).get(channel, START)
 
     def pruned(self, channel: str) -> int:
         """The offset up to which retention took everything."""
-        page = _now(self.archive.read(channel, after=0, limit=1))
+        page = now(self.archive.read(channel, after=0, limit=1))
         return page.publications[0].offset - 1 if page.publications else page.top
 
 
-def _now(work: Coroutine[Any, Any, T]) -> T:
+def now(work: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that does not wait."""
     try:
         work.send(None)

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only by waiting for it: an hour costs nothing, and no run differs."""
+"""An event loop whose time passes by waiting for it: an hour costs nothing, and all runs agree."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -3,7 +3,7 @@
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
@@ -52,5 +52,5 @@ def _server(key: str, expected: str | None) -> Principal:
     return SERVER
 
 
-def _unauthenticated(why: str) -> HTTPException:
-    return HTTPException(401, why, headers={"WWW-Authenticate": "Bearer"})
+def _unauthenticated(why: str) -> CommandError:
+    return CommandError(ErrorCode.UNAUTHENTICATED, why)

@@ -42,7 +42,10 @@ def signing_secret() -> str:
 def _development_secret() -> str:
     try:
         _keep_once(DEVELOPMENT_SECRET, token_urlsafe(SHORTEST))
-        return DEVELOPMENT_SECRET.read_text()
+        secret = DEVELOPMENT_SECRET.read_text()
+        if len(secret) < SHORTEST:
+            raise OSError("a start was cut short before it had written the secret")
+        return secret
     except OSError:
         log.warning("no development secret could be kept: tokens end with this process")
         return token_urlsafe(SHORTEST)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from ..auth.dependencies import CurrentPrincipal
 from ..features.base import CurrentNode
-from ..protocol.channels import NAME, NAMESPACE
+from ..protocol.channels import NAME, NAMESPACE, Offset
 from ..protocol.codec import encode_with
 from ..protocol.commands import History, Json, Key, Publish
 from ..protocol.errors import CommandError, ErrorCode
@@ -48,8 +48,8 @@ async def publish(
 
 def _window(
     channel: Channel,
-    after: Annotated[int | None, Query(ge=0)] = None,
-    before: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[Offset | None, Query()] = None,
+    before: Annotated[Offset | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
 ) -> History:
     return History(type="history", channel=channel, after=after, before=before, limit=limit)

@@ -1,6 +1,9 @@
 """Refused commands as HTTP answers: one table, and the same words as on the socket."""
 
+from math import ceil
+
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
 from ..protocol.codec import encode_error
@@ -23,11 +26,22 @@ _STATUS = {
 
 
 def install_errors(app: FastAPI) -> None:
-    """Answer a CommandError with its status, its code and what to do."""
+    """Answer with a status, a code and what to do, whatever was refused."""
     app.exception_handler(CommandError)(_answer)
+    app.exception_handler(RequestValidationError)(_explain)
 
 
 async def _answer(request: Request, error: CommandError) -> Response:
-    headers = {} if error.retry_after is None else {"Retry-After": str(round(error.retry_after))}
+    headers = {"WWW-Authenticate": "Bearer"} if error.code is ErrorCode.UNAUTHENTICATED else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(ceil(error.retry_after))
     status = _STATUS.get(error.code, 400)
     return Response(encode_error(error), status, headers, media_type="application/json")
+
+
+async def _explain(request: Request, error: RequestValidationError) -> Response:
+    """The first thing that is wrong; the request itself is not repeated."""
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"][1:]) or None
+    refused = CommandError(ErrorCode.INVALID_MESSAGE, problem["msg"], field=field)
+    return await _answer(request, refused)

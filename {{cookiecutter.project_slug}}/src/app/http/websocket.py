@@ -1,13 +1,13 @@
 """The socket: a plain ASGI endpoint that makes a served connection of a handshake."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
@@ -68,15 +68,18 @@ def _subscription(connection: HTTPConnection) -> Subscribe | None:
     """What `/ws/{namespace}/{name}?last=&since=epoch:offset` asks for."""
     if not connection.path_params:
         return None
-    query = connection.query_params
+    query, place = connection.query_params, connection.path_params
+    epoch, colon, offset = query.get("since", ":0").rpartition(":")
     try:
-        since = query.get("since", "").rpartition(":")
-        return Subscribe(
-            type="subscribe",
-            channel="{namespace}:{name}".format(**connection.path_params),
-            since=Position(since[0], int(since[2])) if since[1] else None,
-            last=int(query.get("last", 0)),
-        )
+        if not colon:
+            raise ValueError("no epoch")
+        wanted = {
+            "type": "subscribe",
+            "channel": f"{place['namespace']}:{place['name']}",
+            "since": {"epoch": epoch, "offset": int(offset)} if "since" in query else None,
+            "last": int(query.get("last", 0)),
+        }
+        return Subscribe.model_validate_json(json.dumps(wanted))
     except ValueError:
         raise Disconnect(CloseCode.PROTOCOL_ERROR, "channel, last or since is wrong") from None
 

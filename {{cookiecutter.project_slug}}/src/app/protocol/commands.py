@@ -18,11 +18,11 @@ def _portable(value: JsonValue) -> JsonValue:
         below: list[JsonValue] = []
         for item in level:
             if isinstance(item, str):
-                _without_nul(item)
+                _plain(item)
             elif isinstance(item, float):
                 _finite(item)
             elif isinstance(item, dict):
-                _without_nul(*item)
+                _plain(*item)
                 below.extend(item.values())
             elif isinstance(item, list):
                 below.extend(item)
@@ -32,9 +32,10 @@ def _portable(value: JsonValue) -> JsonValue:
     raise ValueError(f"nests deeper than {DEEPEST} levels")
 
 
-def _without_nul(*texts: str) -> None:
-    if any("\0" in text for text in texts):
-        raise ValueError("contains the character NUL")
+def _plain(*texts: str) -> None:
+    for text in texts:
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("contains NUL or half a character")
 
 
 def _finite(number: float) -> None:

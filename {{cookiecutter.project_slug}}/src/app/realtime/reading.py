@@ -33,7 +33,7 @@ async def read_page(store: Store, namespace: Namespace, wanted: History) -> Stre
     channel, after, limit = wanted.channel, wanted.after, wanted.limit
     # One more than asked for tells whether there is more.
     page = await store.read(channel, after=after, before=wanted.before, limit=limit + 1)
-    if wanted.epoch not in (None, page.epoch):
+    if wanted.epoch not in (None, "", page.epoch):
         raise CommandError(ErrorCode.UNRECOVERABLE, "the numbering began anew", field="epoch")
     kept = page.publications[:limit] if after is not None else page.publications[-limit:]
     frames = [encode_message(channel, Position(page.epoch, p.offset), p.body) for p in kept]

@@ -61,8 +61,9 @@ class Session:
             wheel, interval = self.node.wheel, self.node.limits.heartbeat_seconds
             beats = wheel.schedule(interval * random.random(), partial(self.send, PING), interval)
             self._deadlines.append(beats)
-            if first is not None and not await self._carry_out(first):
-                raise Disconnect(CloseCode.FORBIDDEN)
+            if first is not None and (refused := await self._carry_out(first)):
+                again = refused.code.retryable
+                raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
             async for command in commands:
                 await self._carry_out(command)
         finally:
@@ -97,12 +98,12 @@ class Session:
             expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
             self._deadlines.append(self.node.wheel.schedule(max(left, 0), expire))
 
-    async def _carry_out(self, command: AnyCommand) -> bool:
-        """Whether the command was carried out; if not, the client was told why."""
+    async def _carry_out(self, command: AnyCommand) -> CommandError | None:
+        """Why the command was refused, which the client was told; or nothing."""
         try:
             async with asyncio.timeout(self.node.limits.command_seconds):
                 await handle(self, command)
-            return True
+            return None
         except CommandError as error:
             refused = error
         except TimeoutError:
@@ -110,4 +111,4 @@ class Session:
         finally:
             self.untouched = False
         self.send(codec.encode_error(refused, command.id))
-        return False
+        return refused

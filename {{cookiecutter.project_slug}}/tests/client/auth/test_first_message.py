@@ -8,7 +8,8 @@ from client import Client, Closed
 from client.auth.first_message import with_token
 
 from ...service import Service
-from ..scripted import Peer, Scene, both, soon
+from ..scene import Scene
+from ..scripted import Peer, both, soon
 
 
 async def authenticates(scene: Scene, token: str) -> Peer:

@@ -8,7 +8,9 @@ from client import Client, Closed
 from client.auth.none import with_token
 
 from ...service import Service
-from ..scripted import ManualClock, Peer, Scene, both, soon
+from ..manual_clock import ManualClock
+from ..scene import Scene
+from ..scripted import Peer, both, soon
 
 
 async def shows(scene: Scene, token: str, **fields: object) -> Peer:

@@ -1,0 +1,82 @@
+"""Where the secret comes from, and which ones are refused."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.auth import secret
+from app.auth.secret import DEVELOPMENT_SECRET, SecretSettings, signing_secret
+
+from ..conftest import Connect
+from ..service import Service
+
+LONG = "x" * 32
+
+
+def test_the_environment_gives_it(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("APP_JWT_SECRET", LONG)
+    assert signing_secret() == LONG
+    assert not DEVELOPMENT_SECRET.exists()
+
+
+def test_in_development_it_is_kept_for_the_next_start(bare: pytest.MonkeyPatch) -> None:
+    first = signing_secret()
+    assert len(first) >= 32
+    assert DEVELOPMENT_SECRET.stat().st_mode & 0o777 == 0o600
+    signing_secret.cache_clear()
+    assert signing_secret() == first
+
+
+@pytest.mark.parametrize("text", ["", "short"])
+def test_a_file_that_holds_no_secret_is_not_used_as_one(
+    bare: pytest.MonkeyPatch, text: str
+) -> None:
+    """As left behind by a start that was cut short: whoever knows it could sign anything."""
+    DEVELOPMENT_SECRET.write_text(text)
+    assert len(signing_secret()) >= 32
+
+
+def test_where_nothing_can_be_kept_it_lasts_as_long_as_the_process(
+    bare: pytest.MonkeyPatch,
+) -> None:
+    bare.setattr(secret, "DEVELOPMENT_SECRET", Path("no such folder", "secret"))
+    with capture_logs() as logs:
+        first = signing_secret()
+    assert len(first) >= 32
+    assert signing_secret() == first
+    assert [each["log_level"] for each in logs] == ["warning"]
+    assert first not in str(logs)
+
+
+@pytest.mark.parametrize(
+    ("environment", "value", "wrong"),
+    [
+        ("development", None, ""),
+        ("development", LONG, ""),
+        ("development", LONG[1:], "shorter"),
+        ("development", "", "shorter"),
+        ("production", None, "missing"),
+        ("production", LONG, ""),
+        ("production", LONG[1:], "shorter"),
+        ("production", "", "shorter"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(
+    bare: pytest.MonkeyPatch, environment: str, value: str | None, wrong: str
+) -> None:
+    bare.setenv("APP_ENVIRONMENT", environment)
+    if value is not None:
+        bare.setenv("APP_JWT_SECRET", value)
+    found = list(SecretSettings().complaints())
+    assert len(found) == bool(wrong)
+    for complaint in found:
+        assert "APP_JWT_SECRET" in complaint and wrong in complaint
+        assert "token_urlsafe" in complaint, "says what to do"
+
+
+async def test_a_service_keeps_its_secret_to_itself(service: Service, connect: Connect) -> None:
+    await connect()
+    file = service.folder / DEVELOPMENT_SECRET
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() not in service.log

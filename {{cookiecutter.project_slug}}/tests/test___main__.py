@@ -1,0 +1,51 @@
+"""`python -m app`, as it is typed: it serves, or says all that is wrong."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from .service import environment
+
+
+def started(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Start it, where it ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=folder,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_all_that_is_wrong_is_said_at_once_and_nothing_is_started(tmp_path: Path) -> None:
+    done = started(tmp_path, APP_ENVIRONMENT="production", APP_PORT="abc", APP_LOG_LEVEL="loud")
+    assert done.returncode == 2
+    first, *complaints = done.stderr.splitlines()
+    assert "does not start" in first
+    assert len(complaints) == 3
+    for name in ("APP_JWT_SECRET", "APP_PORT", "APP_LOG_LEVEL"):
+        assert [each for each in complaints if name in each]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_several_workers_cannot_share_a_memory(tmp_path: Path) -> None:
+    done = started(tmp_path, APP_WORKERS="2", APP_JWT_SECRET="short")
+    assert done.returncode == 2
+    assert "APP_WORKERS is 2" in done.stderr
+    assert "APP_JWT_SECRET is shorter" in done.stderr
+    assert "short\n" not in done.stderr.replace("shorter", "")
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = started(tmp_path, APP_PORT=str(taken.getsockname()[1]))
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr

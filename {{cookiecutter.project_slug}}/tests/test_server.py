@@ -1,0 +1,134 @@
+"""The process: how it ends, and what is left after it."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import httpx2
+import pytest
+from websockets.asyncio.client import connect as handshake
+
+from app.auth.secret import DEVELOPMENT_SECRET
+
+from .conftest import Connect
+from .service import PATIENCE, Service, Wire, running
+
+GRACE = 2.0
+"""Seconds that connections have in development."""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Service]:
+    """A server of the test's own."""
+    with running(tmp_path) as service:
+        yield service
+
+
+async def stop(service: Service) -> tuple[int, float]:
+    """The status with which the process ended, and the seconds that it took."""
+    start = monotonic()
+    status = await asyncio.to_thread(service.stop)
+    return status, monotonic() - start
+
+
+async def test_it_ends_at_once_though_people_are_connected(own: Service, connect: Connect) -> None:
+    wires = [await connect(f"user-{number}", to=own) for number in range(5)]
+    for wire in wires:
+        await wire.ask(type="subscribe", channel="chat:lobby", presence=True)
+    silent = Wire(await handshake(own.ws))
+    status, seconds = await stop(own)
+    assert status in (0, -signal.SIGTERM)
+    assert seconds < GRACE
+    for each in (*wires, silent):
+        code, _ = await each.closed()
+        assert code == 1012 or 4000 <= code < 4500, "they come back"
+    assert "Traceback" not in own.log
+    sessions = [wire.welcome["session"] for wire in wires]
+    for session in sessions:
+        (closed,) = [
+            line
+            for line in own.log.splitlines()
+            if session in line and '"session opened"' not in line
+        ]
+        assert "session closed" in closed
+
+
+@asynccontextmanager
+async def deaf(service: Service, channel: str) -> AsyncIterator[None]:
+    """Somebody who subscribes, and then reads no more."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", service.port))
+    token = await service.token("deaf")
+    async with handshake(service.ws, sock=raw, ping_interval=None) as connection:
+        wire = Wire(connection)
+        if token is not None:
+            await wire.say(type="auth", token=token)
+        await wire.say(type="subscribe", channel=channel)
+        await wire.hear_type("subscribed")
+        connection.transport.pause_reading()
+        try:
+            yield
+        finally:
+            connection.transport.abort()
+
+
+async def test_it_ends_though_somebody_does_not_read(own: Service, connect: Connect) -> None:
+    ann = await connect("ann", to=own)
+    await ann.ask(type="subscribe", channel="chat:lobby")
+    async with deaf(own, "chat:lobby"):
+        for _ in range(100):
+            await ann.ask(type="publish", channel="chat:lobby", data={"text": "x" * 4000})
+        status, seconds = await stop(own)
+    assert status in (0, -signal.SIGTERM)
+    assert seconds < GRACE + 2
+
+
+async def test_somebody_who_does_not_read_is_cut_and_nobody_waits(
+    own: Service, connect: Connect
+) -> None:
+    ann, bob = await connect("ann", to=own), await connect("bob", to=own)
+    for wire in (ann, bob):
+        await wire.ask(type="subscribe", channel="chat:lobby")
+    async with deaf(own, "chat:lobby"), httpx2.AsyncClient(base_url=own.http) as http:
+        assert (await http.get("/health")).json()["connections"] == 3
+        for batch in range(20):
+            for _ in range(100):
+                await ann.say(type="publish", channel="chat:lobby", data={"text": "x" * 4000})
+            for number in range(100):
+                heard = await bob.hear_type("message")
+                assert heard["offset"] == 100 * batch + number + 1
+        async with asyncio.timeout(PATIENCE):
+            while (await http.get("/health")).json()["connections"] != 2:
+                await bob.ask(type="ping")
+    assert "Traceback" not in own.log
+
+
+async def test_after_a_crash_people_are_who_they_were_and_history_began_anew(
+    own: Service, connect: Connect
+) -> None:
+    ann = await connect("ann", to=own)
+    before = await ann.ask(type="subscribe", channel="chat:lobby")
+    sent = await ann.ask(type="publish", channel="chat:lobby", data={"text": "x"})
+    secret = (own.folder / DEVELOPMENT_SECRET).read_text()
+    own.kill()
+    assert (await ann.closed())[0] in (0, 1006)
+    await asyncio.to_thread(own.start)
+
+    again = await connect("ann", to=own)
+    assert again.user == ann.user
+    assert again.token == ann.token
+    assert again.welcome["node"] != ann.welcome["node"]
+    position = {"epoch": sent["epoch"], "offset": sent["offset"]}
+    subscribed = await again.ask(type="subscribe", channel="chat:lobby", since=position)
+    assert (subscribed["recovered"], subscribed["reason"]) == (False, "epoch_changed")
+    assert before["epoch"] == "" and subscribed["offset"] == 0
+    page = await again.ask(type="history", channel="chat:lobby", after=1, epoch=position["epoch"])
+    assert page["code"] == "unrecoverable"
+    new = await again.ask(type="publish", channel="chat:lobby", data={"text": "y"})
+    assert new["offset"] == 1 and new["epoch"] != sent["epoch"]
+    assert (own.folder / DEVELOPMENT_SECRET).read_text() == secret
