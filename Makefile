@@ -4,10 +4,10 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help run play test check format bake clean
+.PHONY: help run play test check format benchmark bake clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Every tool comes from .venv; uv uses the Python that made it and downloads no other.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -45,8 +45,11 @@ format: .venv/.test ## put the sources in shape
 	@ruff check --fix-only --extend-exclude adapters.py .
 	@ruff format --extend-exclude adapters.py .
 
+benchmark: .venv/.run ## compare what a delivery costs: make benchmark PEERS=fastapi,node-ws args="--quick"
+	@python -m benchmarks $(if $(PEERS),--peers "$(PEERS)") $(args)
+
 clean: ## remove what make made
-	rm -rf .venv .baked
+	rm -rf .venv .baked benchmarks/.work
 
 # One stamp per interpreter: another PYTHON makes .venv anew.
 PYTHON_STAMP := .venv/.made-by-$(subst /,-,$(PYTHON))

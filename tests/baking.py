@@ -107,7 +107,8 @@ def bake_into(folder: Path, template: Path, answers: dict[str, str]) -> Project:
 
 def copy_of_template(folder: Path) -> Path:
     """The template as a clone would hold it, without what tools left in it."""
-    ignored = {".git", ".venv", ".baked", ".hypothesis", "__pycache__", "uv.lock", "node_modules"}
+    ignored = {".git", ".venv", ".baked", ".work", ".hypothesis", "__pycache__", "uv.lock"}
+    ignored |= {"node_modules"}
     for path in ROOT.rglob("*"):
         inside = path.relative_to(ROOT)
         if path.is_file() and not any(p in ignored or p.endswith("_cache") for p in inside.parts):

@@ -31,6 +31,11 @@ from benchmarks.service import RAISED, raised_in
 from benchmarks.table import figure, markdown, number, table
 from benchmarks.targets import verdicts
 
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(),
+    reason="the benchmark reads what Linux tells of processes: run it on Linux",
+)
+
 
 def from_server(payload: bytes, opcode: int = 1) -> bytes:
     """A frame as a server sends it: without a mask."""
@@ -117,7 +122,7 @@ Broadcast = Callable[[bytes], None]
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broadcast], None]:
-    """Let message 25 be broadcast in another way; it comes after the warm-up."""
+    """Let message 15 be broadcast in another way; it comes after the warm-up."""
     usual = bare_asyncio.broadcast
 
     def replace_it(other: Broadcast) -> None:
@@ -276,7 +281,7 @@ def test_growth_is_judged_beside_the_usual_number() -> None:
 
 def test_tables_have_as_many_columns_as_their_heads() -> None:
     cells = [FAN_OUT, Cell("fanout", 2000), Cell("flatness", 200, 1000)]
-    connections = {
+    connections: dict[Cell, dict[str, object]] = {
         Cell("memory"): {"before": 1024, "after": 11264, "connections": 2},
         Cell("handshake"): {
             "idle": 0.0,
@@ -285,7 +290,7 @@ def test_tables_have_as_many_columns_as_their_heads() -> None:
         },
     }
     samples = [sample(peer, cell, 1.2) for cell in cells for peer in (SERVICE, "fastapi")]
-    samples += [Sample(SERVICE, 1, cell, dict(each)) for cell, each in connections.items()]
+    samples += [Sample(SERVICE, 1, cell, each) for cell, each in connections.items()]
     text = markdown(record_of(*samples))
     for block in text.split("\n\n"):
         if block.startswith("|"):

@@ -81,11 +81,14 @@ class Service:
         self._process.wait()
 
     def stop(self) -> int:
-        """End as a deploy does; the exit status."""
+        """End as a deploy does, in time; the exit status."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(PATIENCE)
+        try:
+            return self._process.wait(PATIENCE)
+        finally:
+            self.kill()
 
     async def token(self, user: str) -> str | None:
         """A token for a user; None where everybody is a guest."""

@@ -11,7 +11,7 @@ import pytest
 from .conftest import Connect
 from .service import Service, environment, running
 
-BY_HAND = ("-m", "uvicorn", "app.main:app", "--port", "0")
+BY_HAND = ("-m", "uvicorn", "app.main:app", "--port", "0", "--log-level", "debug")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,16 @@ async def test_its_own_logs_are_as_they_were_asked_for(by_hand: Service, connect
     wire = await connect(to=by_hand)
     (line,) = [each for each in by_hand.log.splitlines() if wire.welcome["session"] in each]
     assert "session opened" in line and not line.startswith("{")
+
+
+async def test_it_logs_no_handshake_and_no_message_though_it_was_told_to_log_all(
+    by_hand: Service, connect: Connect
+) -> None:
+    wire = await connect("ann", "/chat/by-hand?token=canary-in-a-query", to=by_hand)
+    await wire.ask(type="publish", channel="chat:by-hand", data={"text": "canary-in-a-text"})
+    async with httpx2.AsyncClient(base_url=by_hand.http) as http:
+        await http.get("/api/rooms?token=canary-in-a-query")
+    assert "canary" not in by_hand.log
     assert '"WebSocket ' not in by_hand.log
 
 

@@ -1,6 +1,7 @@
 """Refusals over REST: one status per code, the same words as on the socket, never a 500."""
 
 import json
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from app.http.errors import install_errors
 from app.protocol.errors import CommandError, ErrorCode
 
+from ..conftest import Connect
 from ..service import Service
 from ..shapes import parse
 
@@ -111,6 +113,47 @@ async def test_a_body_of_bytes_that_are_no_text_is_refused(
     headers = {"Content-Type": "application/json"}
     response = await server_side.post(PATH, content=b'{"data":"\xff\xfe"}', headers=headers)
     assert response.status_code in (400, 422)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/xml", "application/json; x=\xfc"])
+async def test_a_body_of_another_kind_is_refused_or_read(
+    server_side: httpx2.AsyncClient, kind: str
+) -> None:
+    headers = [(b"Content-Type", kind.encode("latin-1"))]
+    for body in (b"\xff", b'{"data"', b"data=1"):
+        response = await server_side.post(PATH, content=body, headers=headers)
+        assert response.status_code in (400, 415, 422)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/channels/%ff/presence", "/api/channels/chat:lobby%ff/presence"]
+)
+async def test_a_path_that_is_no_text_is_refused(
+    server_side: httpx2.AsyncClient, path: str
+) -> None:
+    assert (await server_side.get(path)).status_code == 422
+    assert (await server_side.get("/api/channels/chat:lobby/messages?limit=%ff")).status_code == 422
+
+
+@pytest.mark.parametrize("path", [PATH, "/api/rooms"])
+async def test_a_body_is_no_larger_than_a_message(
+    server_side: httpx2.AsyncClient, connect: Connect, path: str
+) -> None:
+    """What is published over REST goes out over sockets, whose outboxes have a limit."""
+    limit = (await connect()).welcome["limits"]["message_bytes"]
+    body = json.dumps({"data": "x" * limit, "name": "large", "title": "x" * limit})
+    headers = {"Content-Type": "application/json"}
+    response = await server_side.post(path, content=body, headers=headers)
+    assert response.status_code == 413
+    assert parse(response.content)["code"] == "too_large"
+    chunked = await server_side.post(path, content=_chunks(body), headers=headers)
+    assert chunked.status_code in (400, 413)
+
+
+async def _chunks(body: str) -> AsyncIterator[bytes]:
+    """A body of which nobody knows the length before."""
+    for start in range(0, len(body), 10_000):
+        yield body[start : start + 10_000].encode()
 
 
 async def test_a_path_that_is_none_is_not_found(service: Service, calm: None) -> None:

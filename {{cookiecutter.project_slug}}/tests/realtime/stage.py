@@ -13,12 +13,12 @@ from app.auth.base import Principal
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
-from app.history.base import Store
+from app.history.base import Page, Store
 from app.history.memory import MemoryHistory
 from app.presence.base import Presence
 from app.presence.memory import MemoryPresence
 from app.protocol.commands import AnyCommand, Json
-from app.protocol.errors import CloseCode, Disconnect
+from app.protocol.errors import CloseCode, Disconnect, Unavailable
 from app.realtime.connection import serve
 from app.realtime.hub import open_hub
 from app.realtime.namespaces import Directory, Namespace
@@ -52,6 +52,26 @@ class Anybody:
         if token == "forged":
             raise Disconnect(CloseCode.UNAUTHENTICATED)
         return Principal(token)
+
+
+class GatedHistory(MemoryHistory):
+    """A history whose reads wait to be let through, or fail."""
+
+    def __init__(self) -> None:
+        super().__init__(length=1000, seconds=3600)
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+        self.away = False
+
+    async def read(
+        self, channel: str, *, after: int | None = None, before: int | None = None, limit: int
+    ) -> Page:
+        self.asked.set()
+        await self.open.wait()
+        if self.away:
+            raise Unavailable
+        return await super().read(channel, after=after, before=before, limit=limit)
 
 
 @asynccontextmanager
@@ -125,6 +145,12 @@ class Peer:
             while (frame := parse(await self._heard.get()))["type"] == "ping":
                 pass
             return frame
+
+    async def hear_type(self, wanted: str) -> Frame:
+        """The next message of a type; others are passed over."""
+        while (frame := await self.hear())["type"] != wanted:
+            pass
+        return frame
 
     async def ask(self, **frame: Any) -> Frame:
         """Send a command and return its reply; pushes before it are passed over."""

@@ -7,6 +7,7 @@ import pytest
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import Frame
+from .stage import GatedHistory, open_node, welcomed
 
 KEPT = 10
 FURTHEST = 20
@@ -138,3 +139,28 @@ async def test_who_joins_while_others_talk_misses_nothing_and_sees_nothing_twice
     await talking
     for heard in await asyncio.gather(*listening):
         assert heard == list(range(1, 301))
+
+
+async def test_nothing_comes_before_the_answer_though_much_happens_meanwhile() -> None:
+    history = GatedHistory()
+    async with (
+        open_node(history=history) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.ask(type="subscribe", channel="talk:x")
+        await ann.ask(type="publish", channel="talk:x", data={"text": "before"})
+        history.open.clear()
+        bob.say(type="subscribe", channel="talk:x", last=5, presence=True, id="s")
+        await history.asked.wait()
+        for kind in ("one", "two"):
+            await ann.ask(type="signal", channel="talk:x", kind=kind)
+            await ann.ask(type="publish", channel="talk:x", data={"text": kind})
+        history.open.set()
+        subscribed = await bob.hear()
+        assert (subscribed["type"], subscribed["id"]) == ("subscribed", "s")
+        assert [each["offset"] for each in subscribed["messages"]] == [1, 2, 3]
+        signals = [await bob.hear_type("signal") for _ in range(2)]
+        assert [each["kind"] for each in signals] == ["one", "two"]
+        await ann.ask(type="publish", channel="talk:x", data={"text": "after"})
+        assert (await bob.hear_type("message"))["offset"] == 4

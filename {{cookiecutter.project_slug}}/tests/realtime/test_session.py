@@ -1,37 +1,15 @@
 """A session's commands when the parts below are slow or gone, and its end."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from app.auth.base import Principal
-from app.history.base import Page
-from app.history.memory import MemoryHistory
 from app.protocol.commands import Subscribe
-from app.protocol.errors import Unavailable
 
-from .stage import connected, open_node, welcomed
-
-
-class Slow(MemoryHistory):
-    """A history whose reads wait to be let through, or fail."""
-
-    def __init__(self) -> None:
-        super().__init__(length=1000, seconds=3600)
-        self.open = asyncio.Event()
-        self.open.set()
-        self.away = False
-
-    async def read(
-        self, channel: str, *, after: int | None = None, before: int | None = None, limit: int
-    ) -> Page:
-        await self.open.wait()
-        if self.away:
-            raise Unavailable
-        return await super().read(channel, after=after, before=before, limit=limit)
+from .stage import GatedHistory, connected, open_node, welcomed
 
 
 async def test_a_command_that_takes_too_long_may_be_tried_again() -> None:
-    history = Slow()
+    history = GatedHistory()
     async with open_node(history=history, command_seconds=0.01) as node, welcomed(node) as ann:
         history.open.clear()
         refused = await ann.ask(type="history", channel="talk:x")
@@ -41,7 +19,7 @@ async def test_a_command_that_takes_too_long_may_be_tried_again() -> None:
 
 
 async def test_a_subscription_that_took_too_long_does_not_exist() -> None:
-    history = Slow()
+    history = GatedHistory()
     async with open_node(history=history, command_seconds=0.01) as node, welcomed(node) as ann:
         history.open.clear()
         refused = await ann.ask(type="subscribe", channel="talk:x", last=5)
@@ -53,7 +31,7 @@ async def test_a_subscription_that_took_too_long_does_not_exist() -> None:
 
 
 async def test_a_store_that_cannot_be_reached_may_be_tried_again() -> None:
-    history = Slow()
+    history = GatedHistory()
     async with open_node(history=history) as node, welcomed(node) as ann:
         history.away = True
         refused = await ann.ask(type="history", channel="talk:x")
@@ -64,7 +42,7 @@ async def test_a_store_that_cannot_be_reached_may_be_tried_again() -> None:
 
 async def test_a_path_that_cannot_be_served_now_comes_back() -> None:
     """4000-4499 come back; 4508 would keep the client away for ever."""
-    history = Slow()
+    history = GatedHistory()
     history.away = True
     wanted = Subscribe(type="subscribe", channel="talk:x", last=5)
     async with (

@@ -1,0 +1,1 @@
+"""The load: connects to one server, publishes, checks every delivery, and reads what it cost."""

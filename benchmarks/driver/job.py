@@ -1,0 +1,53 @@
+"""What a driver is asked to do: plain data, since it crosses from one process to another."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Measure = Literal["fanout", "flatness", "memory", "handshake"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One measurement on one server that was just started; every count is a bound."""
+
+    measure: Measure
+    dialect: str
+    port: int
+    pid: int
+
+    recipients: int = 0
+    """Subscribers of the channel that is published to; one of them is the publisher."""
+    messages: int = 0
+    """How many are published one at a time."""
+    pace: float = 0.01
+    """Seconds from one message to the next, and more where not everybody has it by then."""
+    bursts: int = 0
+    burst: int = 100
+    """Messages that the publisher writes at once."""
+    channels: int = 0
+    """Other channels, with one subscriber each, on few connections."""
+    idle: int = 0
+    """Other connections, without a subscription."""
+
+    connections: int = 0
+    """How many are counted; of the memory, or of handshakes one after another."""
+    warm_up: int = 0
+    """Connections before those, or messages before those."""
+    batches: int = 0
+    batch: int = 0
+    """Handshakes begun at once."""
+
+    rest: float = 1.0
+    """Seconds in which the server is watched at rest, so that its idle cost can be subtracted."""
+    patience: float = 30.0
+    """Seconds that anything may take; longer is a failure."""
+
+    def to_json(self) -> str:
+        """The job for another process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """A job from another process."""
+        return cls(**json.loads(text))
