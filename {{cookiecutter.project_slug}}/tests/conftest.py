@@ -83,15 +83,14 @@ async def connect(service: Service, calm: None) -> AsyncIterator[Connect]:
 @pytest.fixture
 async def server_side(service: Service, calm: None) -> AsyncIterator[httpx2.AsyncClient]:
     """REST as another server of yours uses it, with the API key."""
-    headers = {"X-API-Key": API_KEY}
-    async with httpx2.AsyncClient(base_url=service.http, headers=headers) as http:
+    async with service.rest({"X-API-Key": API_KEY}) as http:
         yield http
 
 
 @pytest.fixture
 async def visitor(service: Service, calm: None) -> AsyncIterator[httpx2.AsyncClient]:
     """REST without any credential."""
-    async with httpx2.AsyncClient(base_url=service.http) as http:
+    async with service.rest() as http:
         yield http
 
 

@@ -15,6 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 import app
+from app.broker.memory import MemoryBroker
+from app.coordination.memory import MemoryCoordination
 
 
 class Clock:
@@ -66,8 +68,17 @@ class Adapter:
         """What two nodes get; inside one process the first makes the second, or serves both."""
         one = await self.open(stack, clock)
         if self.name == "memory":
-            return one, one.peer() if hasattr(one, "peer") else one
+            return one, another_node(one)
         return one, await self.open(stack, clock)
+
+
+def another_node(one: Any) -> Any:
+    """What a second node gets where several share one process."""
+    if isinstance(one, MemoryBroker):
+        return MemoryBroker(one.nodes)
+    if isinstance(one, MemoryCoordination):
+        return MemoryCoordination(one.clock, one.kept)
+    return one
 
 
 def adapters(role: str, *, with_clock: bool = False) -> list[Any]:

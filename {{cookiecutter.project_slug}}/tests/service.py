@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,10 +91,15 @@ class Service:
         finally:
             self.kill()
 
+    def rest(self, headers: Mapping[str, str] | None = None) -> httpx2.AsyncClient:
+        """REST; without the certificates that take long to load, since nothing is encrypted."""
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return httpx2.AsyncClient(base_url=self.http, headers=headers, verify=plain)
+
     async def token(self, user: str) -> str | None:
         """A token for a user; None where everybody is a guest."""
         if user not in self._tokens:
-            async with httpx2.AsyncClient(base_url=self.http) as http:
+            async with self.rest() as http:
                 document = (await http.get("/openapi.json")).json()
                 path = _form_route(document)
                 if path is None:

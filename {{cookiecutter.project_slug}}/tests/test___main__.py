@@ -22,23 +22,24 @@ def started(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_that_is_wrong_is_said_at_once_and_nothing_is_started(tmp_path: Path) -> None:
-    done = started(tmp_path, APP_ENVIRONMENT="production", APP_PORT="abc", APP_LOG_LEVEL="loud")
+    """Several workers, too, cannot share a memory."""
+    done = started(
+        tmp_path,
+        APP_ENVIRONMENT="production",
+        APP_JWT_SECRET="too-short",
+        APP_LOG_LEVEL="loud",
+        APP_PORT="abc",
+        APP_WORKERS="2",
+    )
     assert done.returncode == 2
     first, *complaints = done.stderr.splitlines()
     assert "does not start" in first
-    assert len(complaints) == 3
-    for name in ("APP_JWT_SECRET", "APP_PORT", "APP_LOG_LEVEL"):
+    assert len(complaints) == 4
+    for name in ("APP_JWT_SECRET is shorter", "APP_PORT", "APP_LOG_LEVEL", "APP_WORKERS is 2"):
         assert [each for each in complaints if name in each]
+    assert "too-short" not in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-
-
-def test_several_workers_cannot_share_a_memory(tmp_path: Path) -> None:
-    done = started(tmp_path, APP_WORKERS="2", APP_JWT_SECRET="short")
-    assert done.returncode == 2
-    assert "APP_WORKERS is 2" in done.stderr
-    assert "APP_JWT_SECRET is shorter" in done.stderr
-    assert "short\n" not in done.stderr.replace("shorter", "")
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

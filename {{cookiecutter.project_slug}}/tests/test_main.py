@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from .conftest import Connect
@@ -31,7 +30,7 @@ async def test_it_serves_all_the_same(by_hand: Service, connect: Connect) -> Non
         await wire.ask(type="subscribe", channel="chat:by-hand", presence=True)
     await ann.ask(type="publish", channel="chat:by-hand", data={"text": "hello"})
     assert (await bob.hear_type("message"))["data"] == {"text": "hello"}
-    async with httpx2.AsyncClient(base_url=by_hand.http) as http:
+    async with by_hand.rest() as http:
         assert (await http.get("/readyz")).status_code == 200
 
 
@@ -46,7 +45,7 @@ async def test_it_logs_no_handshake_and_no_message_though_it_was_told_to_log_all
 ) -> None:
     wire = await connect("ann", "/chat/by-hand?token=canary-in-a-query", to=by_hand)
     await wire.ask(type="publish", channel="chat:by-hand", data={"text": "canary-in-a-text"})
-    async with httpx2.AsyncClient(base_url=by_hand.http) as http:
+    async with by_hand.rest() as http:
         await http.get("/api/rooms?token=canary-in-a-query")
     assert "canary" not in by_hand.log
     assert '"WebSocket ' not in by_hand.log

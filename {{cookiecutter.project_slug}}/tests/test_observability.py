@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from websockets.asyncio.client import connect as handshake
 
@@ -56,7 +55,7 @@ async def say_everything(service: Service) -> Connected:
         subprotocols=protocols,  # type: ignore[arg-type]
     ) as connection:
         await Wire(connection).ask(type="ping")
-    async with httpx2.AsyncClient(base_url=service.http) as http:
+    async with service.rest() as http:
         path = "/api/channels/chat:canaries/messages"
         body = {"data": {"text": CANARIES["body"]}, "key": "k"}
         await http.post(path, json=body, headers={"X-API-Key": API_KEY})
@@ -129,7 +128,7 @@ def _entries(service: Service, wire: Connected) -> list[dict[str, Any]]:
 
 async def _entry(service: Service, wire: Connected, event: str) -> dict[str, Any]:
     """What was logged of a session about an event; the server may not have come to it yet."""
-    async with httpx2.AsyncClient(base_url=service.http) as http:
+    async with service.rest() as http:
         while not (found := [e for e in _entries(service, wire) if e["event"] == event]):
             await http.get("/livez")
     return found[0]

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
-import httpx2
 import pytest
 from websockets.asyncio.client import connect as handshake
 
@@ -82,7 +81,6 @@ async def test_it_ends_in_its_grace_though_somebody_does_not_read(
 ) -> None:
     with running(tmp_path, APP_GRACE_SECONDS="0.5") as service:
         ann = await connect("ann", to=service)
-        await ann.ask(type="subscribe", channel="chat:lobby")
         async with deaf(service, "chat:lobby"):
             # More than the kernel takes for somebody who does not read.
             for _ in range(2500):
@@ -97,9 +95,8 @@ async def test_somebody_who_does_not_read_is_cut_and_nobody_waits(
     own: Service, connect: Connect
 ) -> None:
     ann, bob = await connect("ann", to=own), await connect("bob", to=own)
-    for wire in (ann, bob):
-        await wire.ask(type="subscribe", channel="chat:lobby")
-    async with deaf(own, "chat:lobby"), httpx2.AsyncClient(base_url=own.http) as http:
+    await bob.ask(type="subscribe", channel="chat:lobby")
+    async with deaf(own, "chat:lobby"), own.rest() as http:
         assert (await http.get("/health")).json()["connections"] == 3
         for batch in range(20):
             for _ in range(100):

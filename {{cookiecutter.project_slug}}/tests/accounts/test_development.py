@@ -64,7 +64,7 @@ async def test_nothing_of_it_is_logged(service: Service, visitor: httpx2.AsyncCl
 
 
 async def test_among_real_users_nobody_signs_in_here(production: Service) -> None:
-    async with httpx2.AsyncClient(base_url=production.http) as http:
+    async with production.rest() as http:
         answer = await signed_in(http, username="ann")
     assert answer.status_code == 404
     assert "identity provider" in answer.text

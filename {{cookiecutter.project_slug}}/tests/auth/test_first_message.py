@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from jose import jwt
 from websockets.asyncio.client import connect as handshake
@@ -128,7 +127,7 @@ async def test_a_path_subscribes_after_the_token(strict: Service) -> None:
 
 async def test_for_real_users_a_room_is_created_on_purpose(strict: Service) -> None:
     wire = await opened(strict)
-    async with wire.connection, httpx2.AsyncClient(base_url=strict.http) as http:
+    async with wire.connection, strict.rest() as http:
         await wire.ask(type="auth", token=token("ann"))
         refused = await wire.ask(type="subscribe", channel="chat:new")
         assert refused["code"] == "unknown_channel"
@@ -141,7 +140,7 @@ async def test_for_real_users_a_room_is_created_on_purpose(strict: Service) -> N
 
 async def test_the_scope_publish_publishes_over_rest(strict: Service) -> None:
     body = {"data": {"text": "x"}}
-    async with httpx2.AsyncClient(base_url=strict.http) as http:
+    async with strict.rest() as http:
         for scope, status in (("publish", 201), ("read publish", 201), ("read", 403), ("", 403)):
             bearer = {"Authorization": f"Bearer {token('ann', scope=scope)}"}
             path = "/api/channels/chat:lobby/messages"
@@ -151,7 +150,7 @@ async def test_the_scope_publish_publishes_over_rest(strict: Service) -> None:
 
 
 async def test_without_a_token_rest_is_for_nobody(strict: Service) -> None:
-    async with httpx2.AsyncClient(base_url=strict.http) as http:
+    async with strict.rest() as http:
         for header in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
             response = await http.get("/api/rooms", headers=header)
             assert response.status_code == 401

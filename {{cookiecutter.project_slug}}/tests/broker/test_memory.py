@@ -19,7 +19,7 @@ async def test_all_that_has_arrived_comes_at_once() -> None:
 
 async def test_brokers_that_are_no_peers_do_not_hear_each_other() -> None:
     one, other = MemoryBroker(), MemoryBroker()
-    peer = one.peer().peer()
+    peer = MemoryBroker(one.nodes)
     for broker in (one, other, peer):
         await broker.follow(["echo:x"])
     packet = Packet(Kind.SIGNAL, "echo:x", b"{}")

@@ -10,6 +10,7 @@ from client import (
     Message,
     Position,
     Restated,
+    Subscription,
     Unsubscribed,
 )
 
@@ -201,6 +202,22 @@ class TestLeaving:
             subscribing.cancel()
             await peer.hears("unsubscribe", channel=LOBBY)
             await both(client.subscribe(LOBBY), peer.subscribes())
+
+    async def test_a_subscribe_cancelled_in_the_moment_of_the_end_is_just_cancelled(
+        self, scene: Scene
+    ) -> None:
+        waiting: list[asyncio.Task[Subscription]] = []
+
+        def cancel(state: str) -> None:
+            if state == "closed":
+                waiting[0].cancel()
+
+        async with scene.connected(on_state=cancel) as (client, peer):
+            waiting.append(asyncio.create_task(client.subscribe(LOBBY)))
+            await peer.hears("subscribe")
+            await peer.closes(4504, "revoked")
+            await asyncio.wait(waiting)
+        assert waiting[0].cancelled()
 
     async def test_a_subscribe_cancelled_between_two_tries_is_taken_back(
         self, scene: Scene

@@ -15,7 +15,7 @@ async def test_what_is_over_does_not_pile_up() -> None:
         await coordination.hold(f"feed-{number}", ttl=10)
         clock.advance(1)
     # Of each kind at most ten seconds' worth are in force, and twice that may be on their way out.
-    assert len(coordination._kept) < 100
+    assert len(coordination.kept) < 100
 
 
 async def test_those_who_open_their_own_share_nothing() -> None:

@@ -61,7 +61,7 @@ async def test_no_user_writes_to_a_personal_channel(connect: Connect) -> None:
 async def test_over_rest_it_is_the_same(service: Service, connect: Connect) -> None:
     ann, bob = await connect("ann"), await connect("bob")
     headers = {"Authorization": f"Bearer {ann.token}"}
-    async with httpx2.AsyncClient(base_url=service.http, headers=headers) as http:
+    async with service.rest(headers) as http:
         for part in ("messages", "presence"):
             path = f"/api/channels/{bob.welcome['personal']}/{part}"
             assert (await http.get(path)).status_code == 403

@@ -24,7 +24,7 @@ async def ann(connect: Connect, channel: str) -> Wire:
 async def as_ann(service: Service, ann: Wire) -> AsyncIterator[httpx2.AsyncClient]:
     """REST as the same user uses it."""
     headers = {"Authorization": f"Bearer {ann.token}"}
-    async with httpx2.AsyncClient(base_url=service.http, headers=headers) as http:
+    async with service.rest(headers) as http:
         yield http
 
 
@@ -71,7 +71,7 @@ async def test_another_key_is_none(
 
 
 async def test_where_no_key_is_set_none_fits(production: Service) -> None:
-    async with httpx2.AsyncClient(base_url=production.http) as http:
+    async with production.rest() as http:
         path = "/api/channels/chat:lobby/messages"
         for key in ("", "x", "None"):
             headers = {"X-API-Key": key}

@@ -157,7 +157,7 @@ async def _chunks(body: str) -> AsyncIterator[bytes]:
 
 
 async def test_a_path_that_is_none_is_not_found(service: Service, calm: None) -> None:
-    async with httpx2.AsyncClient(base_url=service.http) as http:
+    async with service.rest() as http:
         for path in ("/nope", "/api", "/api/channels", "/ws", "/livez/x"):
             assert (await http.get(path)).status_code == 404
         assert (await http.delete("/livez")).status_code == 405

@@ -27,7 +27,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 async def statuses(service: Service, *paths: str) -> set[int]:
     """The statuses of some paths."""
-    async with httpx2.AsyncClient(base_url=service.http) as http:
+    async with service.rest() as http:
         return {(await http.get(path)).status_code for path in paths}
 
 

@@ -17,6 +17,7 @@ from app.protocol.errors import Unavailable
 from app.realtime.hub import Hub, open_hub
 from app.settings import Limits
 
+from ..contracts import another_node
 from .client import Client
 from .fates import PAUSES, Fates
 from .faulty import FaultyBroker, FaultyHistory, FaultyPresence
@@ -98,12 +99,12 @@ class World:
         self.trouble += [f"logged: {entry}" for entry in logs if _is_serious(entry)]
 
     async def _open_hub(self, stack: AsyncExitStack) -> None:
-        plan, broker = self._plan, FaultyBroker(self._broker.peer(), self.fates)
+        plan, broker = self._plan, FaultyBroker(another_node(self._broker), self.fates)
         hub = open_hub(
             broker,
             FaultyHistory(self.ledger, self.fates, self._broker if plan.carries else None),
             FaultyPresence(self._presence, self.fates),
-            self._coordination.peer(),
+            another_node(self._coordination),
             _limits(plan.page, plan.repair_limit, plan.recovery_limit, lossless=plan.lossless),
         )
         self.brokers.append(broker)

@@ -28,23 +28,18 @@ class MemoryBroker:
 
     health = Health.UP
 
-    def __init__(self) -> None:
-        self._nodes = [self]
+    def __init__(self, nodes: list["MemoryBroker"] | None = None) -> None:
+        """Those made with the same list reach each other, for several nodes in one process."""
+        self.nodes = [] if nodes is None else nodes
+        self.nodes.append(self)
         self._followed: set[str] = set()
         self._arrived: deque[Packet] = deque()
         self._awake = Event()
 
-    def peer(self) -> "MemoryBroker":
-        """Another node that this one reaches, for those who run several in one process."""
-        other = MemoryBroker()
-        other._nodes = self._nodes
-        self._nodes.append(other)
-        return other
-
     async def publish(self, packets: Sequence[Packet]) -> None:
         """Queue each packet for its followers, in order."""
         for packet in packets:
-            for node in self._nodes:
+            for node in self.nodes:
                 if packet.channel in node._followed:
                     node._arrived.append(packet)
                     node._awake.set()

@@ -13,24 +13,22 @@ ROUNDING = 1e-6
 """Seconds that a sum of floats may be off."""
 
 
+_Kept = OrderedDict[tuple[str, str], tuple[str, float]]
+"""What is kept, and until when, by kind and key."""
+
+
 class MemoryCoordination:
     """Values, budgets and holds, as long as the process lives."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = monotonic, kept: _Kept | None = None) -> None:
+        """Those made with the same `kept` share it, for several nodes in one process."""
+        self.clock = clock
+        self.kept: _Kept = OrderedDict() if kept is None else kept
         self._name = token_hex(8)
-        # What is kept, and until when, by kind and key.
-        self._kept: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
-
-    def peer(self) -> "MemoryCoordination":
-        """Another node on the same state, for those who run several in one process."""
-        other = MemoryCoordination(self._clock)
-        other._kept = self._kept
-        return other
 
     async def put(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
-        self._put("value", key, value, self._clock() + ttl)
+        self._put("value", key, value, self.clock() + ttl)
 
     async def get(self, keys: Sequence[str]) -> Sequence[str | None]:
         """The values that are kept now."""
@@ -39,12 +37,12 @@ class MemoryCoordination:
     async def take(self, key: str) -> str | None:
         """The value, which is gone afterwards."""
         value, _ = self._get("value", key)
-        self._kept.pop(("value", key), None)
+        self.kept.pop(("value", key), None)
         return value
 
     async def spend(self, wants: Sequence[Want]) -> Sequence[float]:
         """Use up one of each budget that has one left, else say how long until it has."""
-        return [self._spend(want, self._clock()) for want in wants]
+        return [self._spend(want, self.clock()) for want in wants]
 
     def _spend(self, want: Want, now: float) -> float:
         # A budget is kept as the time at which it is full again; a full one need not be kept.
@@ -61,21 +59,21 @@ class MemoryCoordination:
         holder, _ = self._get("holder", key)
         if holder not in (None, self._name):
             return False
-        self._put("holder", key, self._name, self._clock() + ttl)
+        self._put("holder", key, self._name, self.clock() + ttl)
         return True
 
     def _get(self, kind: str, key: str) -> tuple[str | None, float]:
-        value, until = self._kept.get((kind, key), ("", 0.0))
-        return (value, until) if until > self._clock() else (None, 0.0)
+        value, until = self.kept.get((kind, key), ("", 0.0))
+        return (value, until) if until > self.clock() else (None, 0.0)
 
     def _put(self, kind: str, key: str, value: str, until: float) -> None:
         # Each write looks at the two entries that were not looked at for longest: two for each
         # that is added, so that what is over cannot pile up.
-        for name in list(islice(self._kept, 2)):
-            self._kept.move_to_end(name)
-            if self._kept[name][1] <= self._clock():
-                del self._kept[name]
-        self._kept[kind, key] = value, until
+        for name in list(islice(self.kept, 2)):
+            self.kept.move_to_end(name)
+            if self.kept[name][1] <= self.clock():
+                del self.kept[name]
+        self.kept[kind, key] = value, until
 
 
 @asynccontextmanager
