@@ -55,6 +55,7 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
         # Libraries tell the content of messages and forms at the level debug, so this is ours.
         "loggers": {
             "app": {"level": settings.log_level.upper()},
+            "watchfiles": {"level": "WARNING"},
             "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
             "uvicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
         },
