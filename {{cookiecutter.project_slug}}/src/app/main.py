@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from . import __version__
 from .adapters import (
@@ -68,6 +69,7 @@ def create_app() -> FastAPI:
     demo = DemoSettings()
     documented = {} if demo.shown else {"openapi_url": None}
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
     install_errors(app)
     app.router.routes.extend(websocket.routes)
     for router in (health.router, channels.router, open_accounts().router):

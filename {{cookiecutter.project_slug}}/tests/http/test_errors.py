@@ -145,7 +145,6 @@ async def test_a_body_is_no_larger_than_a_message(
     headers = {"Content-Type": "application/json"}
     response = await server_side.post(path, content=body, headers=headers)
     assert response.status_code == 413
-    assert parse(response.content)["code"] == "too_large"
     chunked = await server_side.post(path, content=_chunks(body), headers=headers)
     assert chunked.status_code in (400, 413)
 

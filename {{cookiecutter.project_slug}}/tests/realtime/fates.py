@@ -5,7 +5,7 @@ from itertools import cycle
 
 from app.protocol.errors import Unavailable
 
-PAUSES = (0.001, 0.01, 0.03, 0.049, 0.051, 0.2, 1.5, 12.0)
+PAUSES = (0.001, 0.01, 0.03, 0.049, 0.051, 0.2, 1.5, 11.0)
 """Seconds around what the engine waits for: the hold, a retry, half a sweep and more than one."""
 
 

@@ -29,7 +29,7 @@ CHANNELS = ("chat:a", "chat:b")
 SWEEP_SECONDS = 10.0
 NEVER = 1e6
 """Seconds between sweeps where none should be needed."""
-SETTLING_SECONDS = 2 * max(PAUSES) + 3 * SWEEP_SECONDS
+SETTLING_SECONDS = 4 + max(SWEEP_SECONDS, *PAUSES)
 """After which everything is as it should be, once nothing goes wrong any more."""
 PATIENCE = 600.0
 """Seconds after which something hangs."""
@@ -116,7 +116,7 @@ class World:
             broker.hear()
         async with asyncio.timeout(PATIENCE):
             await self.publishers.finished()
-            # What was slow when the faults ended may take its time, twice in a row.
+            # What was slow when the faults ended takes its time.
             await asyncio.sleep(SETTLING_SECONDS)
             for client in self.clients:
                 if client.connection is not None:

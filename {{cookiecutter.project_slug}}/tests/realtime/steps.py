@@ -94,20 +94,28 @@ class Stall:
 
 @dataclass(frozen=True)
 class Publish:
-    """Messages are published, one `every` so often; those with a key on two nodes if `twice`."""
+    """Messages are published, one `every` so often, each `keyed`th with one of ten keys.
+
+    If `twice`, those with a key are published on two nodes at the same time.
+    """
 
     node: int
     channel: str
-    keys: tuple[int | None, ...]
+    count: int
     every: float
-    twice: bool
+    keyed: int = 0
+    first: int = 0
+    twice: bool = False
 
     def begin(self, world: World) -> None:
         """Give the commands."""
-        for number, key in enumerate(self.keys):
-            for node in range(self.node, self.node + 1 + (self.twice and key is not None)):
-                name = None if key is None else f"key{key}"
-                world.publishers.begin(node, self.channel, name, after=number * self.every)
+        for number in range(self.count):
+            key, after = None, number * self.every
+            if self.keyed and number % self.keyed == 0:
+                key = f"key{(self.first + number) % 10}"
+                if self.twice:
+                    world.publishers.begin(self.node + 1, self.channel, key, after=after)
+            world.publishers.begin(self.node, self.channel, key, after=after)
 
 
 @dataclass(frozen=True)
@@ -150,10 +158,16 @@ def _steps(*, lossless: bool) -> st.SearchStrategy[Step]:
     client, node = st.integers(0, 3), st.integers(0, 2)
     channel = st.sampled_from([CHANNELS[0], *CHANNELS])
     back = st.sampled_from([None, None, None, 0, 0, 0, 1, 3, 8, 20, -3])
-    key = st.none() | st.integers(0, 9)
-    keys = _sized(lambda n: st.lists(key, min_size=n, max_size=n).map(tuple), 1, 10, 30)
-    every = st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.5])
-    publish = st.builds(Publish, node, channel, keys, every, st.booleans())
+    publish = st.builds(
+        Publish,
+        node=node,
+        channel=channel,
+        count=st.sampled_from([1, 10, 30]),
+        every=st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.5]),
+        keyed=st.sampled_from([0, 1, 3]),
+        first=st.integers(0, 9),
+        twice=st.booleans(),
+    )
     subscribe = st.builds(Subscribe, client, channel, st.sampled_from([0, 0, 2, 100]), back)
     reconnect = st.builds(Reconnect, client, node)
     rare: list[st.SearchStrategy[Step]] = [

@@ -13,14 +13,14 @@ QUIET = settings(
 )
 
 
-@settings(QUIET, max_examples=250)
+@settings(QUIET, max_examples=200)
 @given(plans(lossless=False))
 def test_continuity_is_kept_or_its_loss_is_said(plan: Plan) -> None:
     """Two or three nodes on one history, and ports that are slow, fail, lose, repeat and mix up."""
     assert play(plan) == []
 
 
-@settings(QUIET, max_examples=150)
+@settings(QUIET, max_examples=100)
 @given(plans(lossless=True))
 def test_what_is_late_but_not_lost_needs_no_sweep(plan: Plan) -> None:
     """The same where everything arrives some time, on nodes that never compare with history."""
@@ -31,7 +31,7 @@ def test_what_is_late_but_not_lost_needs_no_sweep(plan: Plan) -> None:
 def test_a_store_that_went_back_in_time_begins_a_new_epoch(lost: int) -> None:
     """It does not know that it did, as after a restored backup; the sweep finds out."""
     channel = CHANNELS[0]
-    said = Publish(0, channel, keys=(None,) * 30, every=0.0, twice=False)
+    said = Publish(0, channel, count=30, every=0.0)
     steps: list[tuple[float, Step]]
     steps = [(1.0, said), (1.0, GoBack(channel, lost)), (30.0, said), (1.0, Reconnect(0, 1))]
     assert play(Plan(steps)) == []
