@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from jose import jwt
+from jose import jwk, jwt
 
 from app.auth.base import Principal
 from app.auth.secret import signing_secret
@@ -125,8 +125,6 @@ def test_anything_else_proves_nothing(token: str) -> None:
 @pytest.mark.parametrize("sub", [1, None, ["ann"], {"id": "ann"}])
 def test_a_subject_is_a_text(sub: object) -> None:
     token = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded(CLAIMS | {'sub': sub})}"
-    from jose import jwk
-
     signature = jwk.construct(SECRET, "HS256").sign(token.encode())
     whole = f"{token}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
     assert refusal(whole) is CloseCode.UNAUTHENTICATED

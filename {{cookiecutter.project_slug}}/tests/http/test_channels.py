@@ -1,6 +1,6 @@
 """Channels over REST: the same messages and refusals as on the socket."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -8,8 +8,6 @@ import pytest
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import parse
-
-Page = Callable[..., object]
 
 
 @pytest.fixture

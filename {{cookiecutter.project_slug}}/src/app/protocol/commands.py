@@ -34,8 +34,9 @@ def _portable(value: JsonValue) -> JsonValue:
 
 def _plain(*texts: str) -> None:
     for text in texts:
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise ValueError("contains NUL or half a character")
+        if "\0" in text:
+            raise ValueError("contains the character NUL")
+        text.encode()  # a ValueError for half a character
 
 
 def _finite(number: float) -> None:
