@@ -60,8 +60,7 @@ async def signal(session: "Session", command: commands.Signal) -> None:
     await session.node.directory.writable(session.principal, channel)
     if len(to_json(command.data)) > LARGEST_SIGNAL:
         raise CommandError(ErrorCode.TOO_LARGE, "a signal takes 1 KiB of data", field="data")
-    member = session.principal.member
-    frame = codec.encode_signal(channel, command.kind, member, command.data)
+    frame = codec.encode_signal(channel, command.kind, session.principal.member, command.data)
     await session.node.hub.signal(channel, frame)
     if command.id is not None:
         session.reply(events.Ok(id=command.id, channel=channel))
