@@ -65,7 +65,7 @@ class Adapter:
             pytest.skip(f"{self.name} needs a server: set {', '.join(lacking)}")
 
     async def open_two(self, stack: AsyncExitStack, clock: Clock | None = None) -> tuple[Any, Any]:
-        """What two nodes get; inside one process the first makes the second, or serves both."""
+        """What two nodes get; inside one process they share what the first has."""
         one = await self.open(stack, clock)
         if self.name == "memory":
             return one, another_node(one)

@@ -59,7 +59,7 @@ class MemoryHistory:
     length: int
     seconds: float
     clock: Callable[[], float] = monotonic
-    new_epoch: Callable[[], str] = token_hex
+    new_epoch: Callable[[], str] = lambda: token_hex(8)  # it goes into every frame
     carries: bool = False
     _logs: dict[str, _Log] = field(default_factory=dict)
     """Never deleted from: a counter must not start again."""

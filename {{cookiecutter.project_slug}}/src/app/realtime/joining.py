@@ -102,7 +102,7 @@ class Join:
             agrees = page.epoch == channel.position.epoch and page.top >= self._start
             if agrees and channel.jumps == jumps:
                 self.mender.feed(channel, page)
-                if channel.position.offset >= min(after or 0, page.top):
+                if channel.position.offset >= (page.top if after is None else min(after, page.top)):
                     return page
             await self.mender.repair(channel)
 
