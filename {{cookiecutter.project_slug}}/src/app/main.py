@@ -27,8 +27,8 @@ from .observability import configure_structlog, log_config
 from .realtime.hub import open_hub
 from .realtime.namespaces import Directory
 from .realtime.node import Node
-from .realtime.wheel import Wheel
 from .settings import DemoSettings, Limits, ServerSettings, complaints
+from .wheel import Wheel
 
 
 class State(TypedDict):

@@ -8,6 +8,7 @@ import pytest
 
 from app.http import link
 from app.http.link import AsgiLink
+from app.protocol.frames import Frame
 
 
 class Server:
@@ -31,11 +32,12 @@ async def test_frames_go_out_in_order_and_the_close_comes_last() -> None:
     server = Server()
     link = AsgiLink(server.send, 1000)
     running = asyncio.create_task(link.run())
-    link.write([b"1", "ü".encode()])
+    link.write(Frame(b"1"))
+    link.write(Frame("ü".encode()))
     await asyncio.sleep(0)
-    link.write([b"3"])
+    link.write(Frame(b"3"))
     link.end(4001, "slow")
-    link.write([b"too late"])
+    link.write(Frame(b"too late"))
     link.end(4500, "another")
     await running
     assert server.sent == ["1", "ü", "3", (4001, "slow")]
@@ -47,7 +49,8 @@ async def test_drained_is_when_everything_was_sent() -> None:
     running = asyncio.create_task(link.run())
     await link.drained()
     server.flowing.clear()
-    link.write([b"1", b"2"])
+    link.write(Frame(b"1"))
+    link.write(Frame(b"2"))
     drained = asyncio.create_task(link.drained())
     await asyncio.sleep(0.01)
     assert not drained.done()
@@ -63,10 +66,10 @@ async def test_a_peer_that_does_not_keep_up_is_closed_and_nothing_piles_up() -> 
     link = AsgiLink(server.send, 100)
     running = asyncio.create_task(link.run())
     server.flowing.clear()
-    link.write([b"x" * 60])
+    link.write(Frame(b"x" * 60))
     await asyncio.sleep(0)
     for _ in range(10):
-        link.write([b"y" * 60])
+        link.write(Frame(b"y" * 60))
     server.flowing.set()
     await running
     assert server.sent == ["x" * 60, (4001, "slow consumer")]
@@ -77,7 +80,7 @@ async def test_what_was_sent_does_not_count_any_more() -> None:
     link = AsgiLink(server.send, 100)
     running = asyncio.create_task(link.run())
     for number in range(10):
-        link.write([str(number).encode() * 60])
+        link.write(Frame(str(number).encode() * 60))
         await link.drained()
     link.end(1000, "bye")
     await running
@@ -89,10 +92,10 @@ async def test_nobody_waits_for_a_peer_that_is_gone() -> None:
     link = AsgiLink(server.send, 1000)
     running = asyncio.create_task(link.run())
     server.gone = True
-    link.write([b"1"])
+    link.write(Frame(b"1"))
     await link.drained()
     await running
-    link.write([b"2"])
+    link.write(Frame(b"2"))
     await link.drained()
 
 

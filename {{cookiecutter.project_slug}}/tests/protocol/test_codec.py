@@ -104,21 +104,21 @@ def test_whatever_text_comes_it_is_a_command_or_refused(text: str) -> None:
     try:
         assert isinstance(codec.decode(text), Command)
     except CommandError as refused:
-        parse(codec.encode_error(refused, codec.decode_id(text)))
+        parse(codec.encode_error(refused, codec.decode_id(text)).payload)
 
 
 @given(st.integers(-(2**53) + 1, 2**53 - 1) | TEXTS.filter(lambda text: len(text) <= 64))
 def test_a_usable_id_comes_back_as_it_was(id: str | int) -> None:
     text = json.dumps({"type": "nope", "id": id})
     late = CommandError(ErrorCode.TIMEOUT, "late")
-    reply = parse(codec.encode_error(late, codec.decode_id(text)))
+    reply = parse(codec.encode_error(late, codec.decode_id(text)).payload)
     assert reply["id"] == id
     assert type(reply["id"]) is type(id)
 
 
 def test_an_error_says_what_to_do() -> None:
     refused = CommandError(ErrorCode.OVERLOADED, "later", field="data", retry_after=0.25)
-    assert parse(codec.encode_error(refused, 5)) == {
+    assert parse(codec.encode_error(refused, 5).payload) == {
         "id": 5,
         "type": "error",
         "code": "overloaded",
@@ -135,7 +135,7 @@ def test_a_message_says_exactly_what_was_published(
 ) -> None:
     member = Member(id=user, name=name)
     body = codec.encode_body("m1", "2020-01-01T00:00:00.000Z", member, _json(data), key)
-    kept = parse(codec.encode_message("chat:x", Position("e-1", 7), body))
+    kept = parse(codec.encode_message("chat:x", Position("e-1", 7), body).payload)
     expected: dict[str, Any] = {
         "type": "message",
         "channel": "chat:x",
@@ -146,7 +146,7 @@ def test_a_message_says_exactly_what_was_published(
     }
     if key is not None:
         expected["key"] = key
-    assert parse(codec.encode_message("chat:x", None, body)) == expected
+    assert parse(codec.encode_message("chat:x", None, body).payload) == expected
     assert kept == {**expected, "epoch": "e-1", "offset": 7}
 
 
@@ -160,10 +160,10 @@ def test_messages_are_spliced_exactly_as_they_were_pushed() -> None:
         )
         for offset in (1, 2)
     ]
-    spliced = parse(codec.encode_with(page, messages=frames))
-    assert spliced["messages"] == [parse(frame) for frame in frames]
+    spliced = parse(codec.encode_with(page, messages=frames).payload)
+    assert spliced["messages"] == [parse(frame.payload) for frame in frames]
     assert spliced["id"] == "h"
-    assert parse(codec.encode_with(page, messages=()))["messages"] == []
+    assert parse(codec.encode_with(page, messages=()).payload)["messages"] == []
 
 
 @given(data=VALUES, name=st.none() | TEXTS)
@@ -183,7 +183,7 @@ def test_what_is_not_known_is_left_out() -> None:
         "heartbeat": {"interval_ms": 1, "timeout_ms": 1},
         "limits": {"message_bytes": 1, "channels": 1},
     }
-    assert parse(codec.encode(Welcome(**welcome))) == {"type": "welcome", **welcome}
+    assert parse(codec.encode(Welcome(**welcome)).payload) == {"type": "welcome", **welcome}
 
 
 def _json(data: Any) -> bytes:

@@ -11,6 +11,7 @@ from app.auth.base import Principal
 from app.protocol.channels import START, Position
 from app.protocol.commands import Subscribe
 from app.protocol.errors import CloseCode, Unavailable
+from app.protocol.frames import Frame as WireFrame
 from app.realtime.hub import Hub
 from app.realtime.namespaces import Namespace
 from app.realtime.session import Session
@@ -47,9 +48,9 @@ class Connection:
         """The same, for those who ask for the type."""
         return cast(Session, self)
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: WireFrame) -> None:
         """Hand a frame to the client."""
-        self._client.receive(self, json.loads(frame))
+        self._client.receive(self, json.loads(frame.payload))
 
     async def drained(self) -> None:
         """Wait while the peer does not read."""

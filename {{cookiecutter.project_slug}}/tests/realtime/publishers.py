@@ -46,13 +46,16 @@ class Publishers:
             hub = self._hubs[(node + attempt) % len(self._hubs)]
             try:
                 async with asyncio.timeout(COMMAND_SECONDS):
-                    receipt = await hub.publish(NAMESPACE, said)
+                    published = await hub.publish(NAMESPACE, said)
+                    assert published is not None
+                    receipt = await published
+                    if isinstance(receipt, CommandError):
+                        raise receipt
             except (Unavailable, TimeoutError):
                 await asyncio.sleep(PAUSES[attempt])
             except CommandError as error:
                 self._trouble.append(f"refused: {said} {error!r}")
             else:
-                assert receipt is not None
                 name = None if key is None else (channel, said.sender, key)
                 return self._hear(receipt, channel, said.message_id, name)
 

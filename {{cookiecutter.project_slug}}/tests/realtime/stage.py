@@ -17,14 +17,15 @@ from app.history.base import Page, Store
 from app.history.memory import MemoryHistory
 from app.presence.base import Presence
 from app.presence.memory import MemoryPresence
+from app.protocol import frames
 from app.protocol.commands import AnyCommand, Json
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
 from app.realtime.connection import serve
 from app.realtime.hub import open_hub
 from app.realtime.namespaces import Directory, Namespace
 from app.realtime.node import Node
-from app.realtime.wheel import Wheel
 from app.settings import Limits
+from app.wheel import Wheel
 
 from ..service import PATIENCE
 from ..shapes import Frame, parse
@@ -112,11 +113,10 @@ class Peer:
 
     # the link
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frame: frames.Frame) -> None:
         """Take what the engine writes."""
         if not self.ended.done():
-            for frame in frames:
-                self._heard.put_nowait(frame)
+            self._heard.put_nowait(frame.payload)
 
     async def drained(self) -> None:
         """Wait until what was written got through."""

@@ -67,7 +67,10 @@ class Stage:
 
     async def commit(self, draft: Draft) -> Receipt:
         """Commit one draft."""
-        return await self.committer.commit(draft)
+        outcome = await self.committer.submit(draft)
+        if isinstance(outcome, CommandError):
+            raise outcome
+        return outcome
 
     async def gather(self, drafts: Sequence[Draft]) -> list[Receipt | BaseException]:
         """Commit many at the same time."""

@@ -43,7 +43,8 @@ async def publish(
     if "publish" not in principal.scopes:
         raise CommandError(ErrorCode.FORBIDDEN, "needs X-API-Key, or the scope publish")
     wanted = Publish(type="publish", channel=channel, data=message.data, key=message.key)
-    return await publishing.publish(node, principal, wanted)
+    done = await publishing.publish(node, principal, wanted)
+    return publishing.acknowledge(wanted, None if done is None else await done)
 
 
 def _window(
@@ -68,7 +69,7 @@ async def history(
         offset=page.position.offset,
         has_more=page.has_more,
     )
-    return Response(encode_with(reply, messages=page.frames), media_type="application/json")
+    return Response(encode_with(reply, messages=page.frames).payload, media_type="application/json")
 
 
 @router.get("/presence", response_model_exclude_none=True)

@@ -36,7 +36,7 @@ async def _answer(request: Request, error: CommandError) -> Response:
     if error.retry_after is not None:
         headers["Retry-After"] = str(ceil(error.retry_after))
     status = _STATUS.get(error.code, 400)
-    return Response(encode_error(error), status, headers, media_type="application/json")
+    return Response(encode_error(error).payload, status, headers, media_type="application/json")
 
 
 async def _explain(request: Request, error: RequestValidationError) -> Response:

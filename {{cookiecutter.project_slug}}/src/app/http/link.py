@@ -6,11 +6,19 @@ to CLOSE_SECONDS, and half-open peers are found by the pings of the server under
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
 
-from starlette.types import Send
+import structlog
+from starlette.types import Scope, Send
 
 from ..protocol.errors import CloseCode
+from ..protocol.frames import Frame
+from ..realtime.link import Link
+from ..server.websocket import LINK, SocketProtocol
+
+log = structlog.stdlib.get_logger(__name__)
 
 CLOSE_SECONDS = 5.0
 
@@ -26,7 +34,7 @@ class AsgiLink:
         """Whether the end took too long."""
         self._send = send
         self._limit = limit
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[Frame] = deque()
         self._buffered = 0
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -35,12 +43,12 @@ class AsgiLink:
         self._owner = asyncio.current_task()
         self._deadline: asyncio.TimerHandle | None = None
 
-    def write(self, frames: Sequence[bytes]) -> None:
-        """Queue text frames; beyond the limit the peer is a slow consumer."""
+    def write(self, frame: Frame) -> None:
+        """Queue a frame; beyond the limit the peer is a slow consumer."""
         if self._ending is not None:
             return
-        self._frames.extend(frames)
-        self._buffered += sum(map(len, frames))
+        self._frames.append(frame)
+        self._buffered += len(frame.payload)
         self._empty.clear()
         self._wake.set()
         if self._buffered > self._limit:
@@ -82,11 +90,40 @@ class AsgiLink:
     async def _flush(self) -> None:
         while self._frames:
             frame = self._frames.popleft()
-            await self._send({"type": "websocket.send", "text": frame.decode()})
-            self._buffered -= len(frame)
+            await self._send({"type": "websocket.send", "text": frame.payload.decode()})
+            self._buffered -= len(frame.payload)
         self._empty.set()
 
     def _give_up(self) -> None:
         self.overdue = True
         if self._owner is not None:
             self._owner.cancel()
+
+
+@asynccontextmanager
+async def open_link(scope: Scope, send: Send, limit: int) -> AsyncIterator[Link]:
+    """The link that the server offers, or one over `send`; closed when the scope ends."""
+    offered: SocketProtocol | None = scope["extensions"].get(LINK)
+    if offered is not None:
+        offered.limit = limit
+        yield offered
+        return
+    _warn()
+    link = AsgiLink(send, limit)
+    writer = asyncio.create_task(link.run())
+    try:
+        yield link
+    except asyncio.CancelledError:
+        if not link.overdue:
+            raise
+    finally:
+        link.end(CloseCode.INTERNAL_ERROR, "the session is over")
+        link.release()
+        # A peer that does not read is cut.
+        await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
+        writer.cancel()
+
+
+@cache
+def _warn() -> None:
+    log.warning("served by plain ASGI: slower, see http/link.py; use python -m app")

@@ -1,6 +1,5 @@
 """The socket: a plain ASGI endpoint that makes a served connection of a handshake."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -12,7 +11,7 @@ from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
 from ..realtime.node import Node
-from .link import CLOSE_SECONDS, AsgiLink
+from .link import open_link
 
 SUBPROTOCOL = "v1.json"
 """The wire that this service speaks, also with clients that offer none."""
@@ -30,31 +29,15 @@ class Socket:
         # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        link = AsgiLink(send, node.limits.outbox_bytes)
-        writer = asyncio.create_task(link.run())
-        try:
-            if chosen not in (SUBPROTOCOL, None):
-                raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
-            first = _subscription(connection)
-            principal = await node.authenticator.at_handshake(connection)
-            await serve(node, link, _inbox(receive), principal, first)
-        except Disconnect as refused:
-            link.end(refused.code, refused.reason)
-        except asyncio.CancelledError:
-            if not link.overdue:
-                raise
-        finally:
-            await _finish(link, writer)
-
-
-async def _finish(link: AsgiLink, writer: asyncio.Task[None]) -> None:
-    """Wait for the last frames and the close; a peer that does not read is cut."""
-    link.end(CloseCode.INTERNAL_ERROR, "the session is over")
-    link.release()
-    try:
-        await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
-    finally:
-        writer.cancel()
+        async with open_link(scope, send, node.limits.outbox_bytes) as link:
+            try:
+                if chosen not in (SUBPROTOCOL, None):
+                    raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
+                first = _subscription(connection)
+                principal = await node.authenticator.at_handshake(connection)
+                await serve(node, link, _inbox(receive), principal, first)
+            except Disconnect as refused:
+                link.end(refused.code, refused.reason)
 
 
 async def _inbox(receive: Receive) -> AsyncIterator[str | bytes]:

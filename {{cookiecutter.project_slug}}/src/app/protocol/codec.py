@@ -12,6 +12,7 @@ from .channels import Position
 from .commands import AnyCommand, Id
 from .errors import CommandError, ErrorCode
 from .events import Error, Member
+from .frames import Frame
 
 _commands: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
 _id: TypeAdapter[Id | None] = TypeAdapter(Id | None)
@@ -37,12 +38,12 @@ def decode_id(text: str) -> Id | None:
         return None
 
 
-def encode(event: BaseModel) -> bytes:
-    """One event as a frame's payload."""
-    return event.__pydantic_serializer__.to_json(event, exclude_none=True)
+def encode(event: BaseModel) -> Frame:
+    """One event as a frame."""
+    return Frame(_json(event))
 
 
-def encode_error(error: CommandError, id: Id | None = None) -> bytes:
+def encode_error(error: CommandError, id: Id | None = None) -> Frame:
     """The reply that says why a command was refused."""
     return encode(
         Error(
@@ -72,17 +73,18 @@ def encode_body(
     return body if key is None else b'%b,"key":%b' % (body, to_json(key))
 
 
-def encode_message(channel: str, position: Position | None, body: bytes) -> bytes:
+def encode_message(channel: str, position: Position | None, body: bytes) -> Frame:
     """The `message` frame of a publication, the same for every recipient."""
     if position is None:
-        return b"%b%b}" % (_head(channel), body)
+        return Frame(b"%b%b}" % (_head(channel), body))
     epoch = to_json(position.epoch)
-    return b'%b"epoch":%b,"offset":%d,%b}' % (_head(channel), epoch, position.offset, body)
+    return Frame(b'%b"epoch":%b,"offset":%d,%b}' % (_head(channel), epoch, position.offset, body))
 
 
-def encode_with(event: BaseModel, *, messages: Iterable[bytes]) -> bytes:
+def encode_with(event: BaseModel, *, messages: Iterable[Frame]) -> Frame:
     """An event with `messages` spliced in, each exactly as it was pushed."""
-    return b'%b,"messages":[%b]}' % (encode(event)[:-1], b",".join(messages))
+    inside = b",".join([frame.payload for frame in messages])
+    return Frame(b'%b,"messages":[%b]}' % (_json(event)[:-1], inside))
 
 
 def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
@@ -94,6 +96,10 @@ def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
         "from": sender.model_dump(exclude_none=True),
     }
     return to_json(body if data is None else body | {"data": data})
+
+
+def _json(event: BaseModel) -> bytes:
+    return event.__pydantic_serializer__.to_json(event, exclude_none=True)
 
 
 @lru_cache(maxsize=4096)

@@ -104,4 +104,4 @@ def _settle(steps: Sequence[_Step], failure: Unavailable | None) -> None:
 def _packet(change: Change) -> Packet:
     kind, channel = "join" if change.joined else "leave", change.channel
     event = PresencePush(type=kind, channel=channel, user=change.member, count=change.count)
-    return Packet(Kind.PRESENCE, channel, encode(event))
+    return Packet(Kind.PRESENCE, channel, encode(event).payload)

@@ -6,6 +6,7 @@ from ..broker.base import Kind, Packet
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message, encode_with
 from ..protocol.events import LostBecause, Subscribed
+from ..protocol.frames import Frame
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,11 +73,8 @@ class LocalChannel:
         """Go on from a position that history gave, with what of its epoch is held."""
         self.position, self.located = position, True
         self.jumps += 1
-        self._held = {
-            offset: packet
-            for offset, packet in self._held.items()
-            if packet.position == Position(position.epoch, offset) and offset > position.offset
-        }
+        later = {o: packet for o, packet in self._held.items() if o > position.offset}
+        self._held = {o: p for o, p in later.items() if p.position == Position(position.epoch, o)}
         self._release()
 
     def restate(self, position: Position, reason: LostBecause) -> None:
@@ -99,7 +97,7 @@ class LocalChannel:
         """Deliver what is not kept; who comes and goes only to those that asked for it."""
         presence = packet.kind is Kind.PRESENCE
         kept = packet.kind is Kind.MESSAGE
-        frame = encode_message(self.name, None, packet.body) if kept else packet.body
+        frame = encode_message(self.name, None, packet.body) if kept else Frame(packet.body)
         for session in self.watching if presence else self.live:
             session.send(frame)
         for join in self.joins.values():
@@ -107,7 +105,7 @@ class LocalChannel:
                 join.push(frame)
 
 
-def encode_restated(channel: str, position: Position, reason: LostBecause) -> bytes:
+def encode_restated(channel: str, position: Position, reason: LostBecause) -> Frame:
     """The push that says where a subscription stands after continuity was lost."""
     epoch, offset = position.epoch, position.offset
     event = Subscribed(channel=channel, epoch=epoch, offset=offset, recovered=False, reason=reason)

@@ -33,16 +33,15 @@ class Committer:
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def commit(self, draft: Draft) -> Receipt:
-        """Store a draft and announce it; raises what history refused it with, or OVERLOADED."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
-        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((draft, waiting))
-        self._wake.set()
-        outcome = await waiting
-        if isinstance(outcome, CommandError):
-            raise outcome
+    def submit(self, draft: Draft) -> asyncio.Future[Outcome]:
+        """Have a draft stored and announced; the future has a receipt, or why there is none."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append((draft, outcome))
+            self._wake.set()
+        else:
+            busy = CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
+            outcome.set_result(busy)
         return outcome
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from ..auth.base import Principal
 from ..protocol import codec
 from ..protocol.commands import AnyCommand, Auth, Id
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
+from ..protocol.frames import Frame
 from .link import Link
 from .node import Node
 from .session import Session
@@ -31,7 +32,7 @@ async def serve(
     session_id, opened = token_hex(8), monotonic()
     with structlog.contextvars.bound_contextvars(session=session_id):
         try:
-            async with aclosing(_commands(inbox, lambda frame: link.write((frame,)))) as commands:
+            async with aclosing(_commands(inbox, link.write)) as commands:
                 id: Id | None = None
                 if principal is None:
                     id, principal = await _authenticate(node, link, commands)
@@ -59,14 +60,14 @@ async def _authenticate(
     try:
         while not isinstance(command := await anext(commands), Auth):
             refused = CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
-            link.write((codec.encode_error(refused, command.id),))
+            link.write(codec.encode_error(refused, command.id))
         return command.id, await node.authenticator.by_token(command.token)
     finally:
         deadline.cancel()
 
 
 async def _commands(
-    inbox: Inbox, refuse: Callable[[bytes], None]
+    inbox: Inbox, refuse: Callable[[Frame], None]
 ) -> AsyncGenerator[AnyCommand, None]:
     """The commands in what the peer says; what is none is answered with an error."""
     async for message in inbox:

@@ -1,6 +1,8 @@
 """What each command does: one function per type, answered or refused by a CommandError."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -8,6 +10,7 @@ from pydantic_core import to_json
 from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, ErrorCode
 from . import publishing
+from .committer import Outcome
 from .reading import read_page
 
 if TYPE_CHECKING:
@@ -49,8 +52,26 @@ async def unsubscribe(session: "Session", command: commands.Unsubscribe) -> None
 
 
 async def publish(session: "Session", command: commands.Publish) -> None:
-    """Publish to a channel, subscribed or not."""
-    session.reply(await publishing.publish(session.node, session.principal, command))
+    """Publish to a channel, subscribed or not.
+
+    The next command does not wait for a durable one: what a client sends at once shares an
+    append, and the replies follow it.
+    """
+    published = await publishing.publish(session.node, session.principal, command)
+    if published is None:
+        session.reply(publishing.acknowledge(command, None))
+    else:
+        session.published = published
+        published.add_done_callback(partial(_acknowledge, session, command))
+
+
+def _acknowledge(
+    session: "Session", command: commands.Publish, done: asyncio.Future[Outcome]
+) -> None:
+    try:
+        session.reply(publishing.acknowledge(command, done.result()))
+    except CommandError as refused:
+        session.send(codec.encode_error(refused, command.id))
 
 
 async def signal(session: "Session", command: commands.Signal) -> None:

@@ -11,7 +11,7 @@ import structlog
 from ..background import Background, open_background
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
-from ..history.base import Draft, History, Receipt
+from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
@@ -20,7 +20,7 @@ from ..protocol.events import Roster
 from ..settings import Limits
 from .attendance import Attendance
 from .channel import LocalChannel
-from .committer import Committer
+from .committer import Committer, Outcome
 from .joining import Join
 from .mending import Mender
 from .namespaces import Namespace
@@ -105,10 +105,10 @@ class Hub:
             self._attendance.leave(Entry(name, session.id, session.principal.member))
         self._forget_if_idle(channel)
 
-    async def publish(self, namespace: Namespace, draft: Draft) -> Receipt | None:
-        """Durable: stored, then announced. Else announced, and there is no receipt."""
+    async def publish(self, namespace: Namespace, draft: Draft) -> asyncio.Future[Outcome] | None:
+        """Durable: have it stored, then announced; the future tells where. Else announce it."""
         if namespace.durable:
-            return await self._committer.commit(draft)
+            return self._committer.submit(draft)
         await self.broker.publish([Packet(Kind.MESSAGE, draft.channel, draft.body)])
         return None
 

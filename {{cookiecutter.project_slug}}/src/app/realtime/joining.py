@@ -16,6 +16,7 @@ from ..protocol.codec import encode_message, encode_with
 from ..protocol.commands import Subscribe
 from ..protocol.errors import Unavailable
 from ..protocol.events import LostBecause, Roster, Subscribed
+from ..protocol.frames import Frame
 from .channel import LocalChannel, encode_restated
 from .mending import RETRY_SECONDS, Mender
 
@@ -36,15 +37,15 @@ class Join:
     task: asyncio.Task[None] | None = None
     """Catches up what did not fit the answer."""
     _start: int = 0
-    _tail: list[tuple[int, bytes]] | None = None
-    _pushes: list[bytes] | None = field(default_factory=list)
+    _tail: list[tuple[int, Frame]] | None = None
+    _pushes: list[Frame] | None = field(default_factory=list)
 
-    def record(self, offset: int, frame: bytes) -> None:
+    def record(self, offset: int, frame: Frame) -> None:
         """Note what the channel delivers, while this join reads."""
         if self._tail is not None:
             self._tail.append((offset, frame))
 
-    def push(self, frame: bytes) -> None:
+    def push(self, frame: Frame) -> None:
         """Deliver what is not kept, but never before the answer."""
         if self._pushes is None:
             self.session.send(frame)
@@ -65,7 +66,7 @@ class Join:
                 return self._go_on(page, since.offset)
         elif since is not None:
             reason = "no_history"
-        frames: Sequence[bytes] = ()
+        frames: Sequence[Frame] = ()
         if last and durable:
             page = await self._read(newest=last)
             frames = self._until_now(page, 0)[-last:]
@@ -132,12 +133,12 @@ class Join:
             self._become_live()
         return None if live else position
 
-    def _until_now(self, page: Page, offset: int) -> list[bytes]:
+    def _until_now(self, page: Page, offset: int) -> list[Frame]:
         """Everything after `offset` up to the channel's position, of what page and tail have."""
         tail = [frame for place, frame in self._tail or () if place > offset]
         return self._frames(page, offset, self._start) + tail
 
-    def _frames(self, page: Page, above: int, until: int) -> list[bytes]:
+    def _frames(self, page: Page, above: int, until: int) -> list[Frame]:
         return [
             encode_message(self.channel.name, Position(page.epoch, each.offset), each.body)
             for each in page.publications
@@ -145,7 +146,7 @@ class Join:
         ]
 
     def _answer(
-        self, position: Position, frames: Sequence[bytes], reason: LostBecause | None
+        self, position: Position, frames: Sequence[Frame], reason: LostBecause | None
     ) -> None:
         kept = self.channel.durable
         event = Subscribed(

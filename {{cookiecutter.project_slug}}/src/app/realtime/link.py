@@ -1,18 +1,19 @@
 """The way out to one peer, as the engine sees it."""
 
-from collections.abc import Sequence
 from typing import Protocol
+
+from ..protocol.frames import Frame
 
 
 class Link(Protocol):
     """Writes frames to one peer; nothing here raises or calls back."""
 
-    def write(self, frames: Sequence[bytes]) -> None:
-        """Send text frames in order, soon; what comes after `end` is dropped."""
+    def write(self, frame: Frame) -> None:
+        """Send a frame after those before, soon; what comes after `end` is dropped."""
         ...
 
     async def drained(self) -> None:
-        """Return once the peer can take more, or will never."""
+        """Return once the peer can take more, or never will."""
         ...
 
     def end(self, code: int, reason: str) -> None:

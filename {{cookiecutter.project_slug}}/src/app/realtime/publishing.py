@@ -1,5 +1,6 @@
 """From what somebody wants to publish to a publication: checked and encoded once."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -9,22 +10,32 @@ from ..auth.base import Principal
 from ..history.base import Draft
 from ..protocol.codec import encode_body
 from ..protocol.commands import Publish
+from ..protocol.errors import CommandError
 from ..protocol.events import Member, Ok
+from .committer import Outcome
 from .namespaces import Namespace
 from .node import Node
 
 
-async def publish(node: Node, principal: Principal, wanted: Publish) -> Ok:
-    """Publish for a principal, and say where it stands; id, time and sender are the server's."""
+async def publish(
+    node: Node, principal: Principal, wanted: Publish
+) -> asyncio.Future[Outcome] | None:
+    """Publish for a principal; id, time and sender are the server's.
+
+    The future tells what became of it; there is none where nothing is kept.
+    """
     namespace = await node.directory.writable(principal, wanted.channel)
-    receipt = await node.hub.publish(namespace, compose(namespace, principal.member, wanted))
-    return Ok(
-        id=wanted.id,
-        channel=wanted.channel,
-        epoch=receipt and receipt.position.epoch,
-        offset=receipt and receipt.position.offset,
-        duplicate=receipt is not None and receipt.duplicate,
-    )
+    return await node.hub.publish(namespace, compose(namespace, principal.member, wanted))
+
+
+def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
+    """What the publisher hears; raises what history refused it with."""
+    if isinstance(outcome, CommandError):
+        raise outcome
+    if outcome is None:
+        return Ok(id=wanted.id, channel=wanted.channel, duplicate=False)
+    epoch, offset, again = outcome.position.epoch, outcome.position.offset, outcome.duplicate
+    return Ok(id=wanted.id, channel=wanted.channel, epoch=epoch, offset=offset, duplicate=again)
 
 
 def compose(namespace: Namespace, sender: Member, wanted: Publish) -> Draft:

@@ -8,6 +8,7 @@ from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message
 from ..protocol.commands import History
 from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.frames import Frame
 from .namespaces import Namespace
 
 
@@ -15,7 +16,7 @@ from .namespaces import Namespace
 class Stretch:
     """Messages as they were pushed, ascending, and where the channel stood when they were read."""
 
-    frames: Sequence[bytes]
+    frames: Sequence[Frame]
     position: Position
     has_more: bool
     """Whether more lies in the direction of reading."""

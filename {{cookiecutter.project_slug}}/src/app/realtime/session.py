@@ -9,14 +9,15 @@ from functools import partial
 from ..auth.base import Principal
 from ..protocol import codec
 from ..protocol.channels import personal_channel
-from ..protocol.commands import AnyCommand, Id
+from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Event, Heartbeat, Limits, Ping, Welcome
+from ..wheel import Deadline
+from .committer import Outcome
 from .handlers import handle
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
-from .wheel import Deadline
 
 PING = codec.encode(Ping())
 
@@ -31,12 +32,12 @@ class Session:
         self.subscriptions: dict[str, Namespace] = {}
         self.untouched = True
         """Whether the client has not commanded anything yet."""
+        self.send = link.write
+        """Writes a frame, soon; never waits, never raises."""
+        self.published: asyncio.Future[Outcome] | None = None
+        """What becomes of the newest publication."""
         self._link = link
         self._deadlines: list[Deadline] = []
-
-    def send(self, frame: bytes) -> None:
-        """Write a frame, soon; never waits, never raises."""
-        self._link.write((frame,))
 
     def reply(self, event: Event) -> None:
         """Write an event."""
@@ -74,6 +75,8 @@ class Session:
     def welcome(self, id: Id | None) -> None:
         """Say that the connection is ready, and for whom."""
         principal, limits = self.principal, self.node.limits
+        beat, late = limits.heartbeat_seconds * 1000, limits.heartbeat_timeout_seconds * 1000
+        size, channels = limits.max_message_bytes, limits.channels_per_connection
         self.reply(
             Welcome(
                 id=id,
@@ -81,14 +84,8 @@ class Session:
                 user=principal.member,
                 personal=personal_channel(principal.user),
                 node=self.node.id,
-                heartbeat=Heartbeat(
-                    interval_ms=round(limits.heartbeat_seconds * 1000),
-                    timeout_ms=round(limits.heartbeat_timeout_seconds * 1000),
-                ),
-                limits=Limits(
-                    message_bytes=limits.max_message_bytes,
-                    channels=limits.channels_per_connection,
-                ),
+                heartbeat=Heartbeat(interval_ms=round(beat), timeout_ms=round(late)),
+                limits=Limits(message_bytes=size, channels=channels),
                 expires_at=principal.expires_at and principal.expires_at.isoformat(),
                 guest_token=principal.guest_token,
             )
@@ -102,6 +99,9 @@ class Session:
         """Why the command was refused, which the client was told; or nothing."""
         try:
             async with asyncio.timeout(self.node.limits.command_seconds):
+                if self.published and not (isinstance(command, Publish) or self.published.done()):
+                    # What was published before this command is carried out before it.
+                    await asyncio.wait((self.published,))
                 await handle(self, command)
             return None
         except CommandError as error:

@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect as handshake
 
 from app.auth.secret import DEVELOPMENT_SECRET
 
-from .conftest import Connect
-from .service import PATIENCE, Service, Wire, running
+from ..conftest import Connect
+from ..service import PATIENCE, Service, Wire, running
 
 GRACE = 2.0
 """Seconds that connections have in development."""

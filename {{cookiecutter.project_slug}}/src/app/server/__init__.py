@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from .observability import log_config
-from .settings import Limits, ServerSettings
+from ..observability import log_config
+from ..settings import Limits, ServerSettings
+from .websocket import SocketProtocol
 
 
 def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "access_log": False,
         "lifespan": "on",
         "timeout_graceful_shutdown": server.shutdown_seconds,
+        "ws": SocketProtocol,
         "ws_max_size": limits.max_message_bytes,
         "ws_ping_interval": limits.heartbeat_seconds,
         "ws_ping_timeout": limits.heartbeat_timeout_seconds,

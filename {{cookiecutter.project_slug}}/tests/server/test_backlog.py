@@ -1,0 +1,127 @@
+"""What waits for a peer that takes nothing for a while: in order, and bounded."""
+
+import asyncio
+
+import pytest
+
+from app.protocol.frames import Frame
+from app.server import websocket
+
+from .peer import Peer
+
+SLOW = (4001, "slow consumer")
+
+
+@pytest.fixture
+async def stuck() -> Peer:
+    """A peer that takes nothing, and for whom 1,000 bytes may wait."""
+    peer = await Peer.opened()
+    peer.offered.limit = 1000
+    peer.protocol.pause_writing()
+    return peer
+
+
+def frame(number: int) -> Frame:
+    """100 bytes on the wire."""
+    return Frame(f"{number:098}".encode())
+
+
+async def test_what_waits_goes_in_one_write_once_the_peer_takes_more(stuck: Peer) -> None:
+    drained = asyncio.create_task(stuck.offered.drained())
+    for number in range(9):
+        stuck.offered.write(frame(number))
+        await stuck.turn()
+    assert not stuck.transport.writes
+    assert not drained.done()
+    stuck.protocol.resume_writing()
+    assert len(stuck.transport.writes) == 1
+    assert stuck.heard() == [frame(number).payload.decode() for number in range(9)]
+    await drained
+
+
+async def test_what_was_taken_no_longer_counts(stuck: Peer) -> None:
+    for _ in range(3):
+        for number in range(10):
+            stuck.offered.write(frame(number))
+            await stuck.turn()
+        stuck.protocol.resume_writing()
+        assert len(stuck.heard()) == 10
+        stuck.protocol.pause_writing()
+    assert not stuck.protocol.close_sent
+
+
+async def test_over_several_turns_it_is_bounded(stuck: Peer) -> None:
+    for number in range(10):
+        stuck.offered.write(frame(number))
+        await stuck.turn()
+    assert not stuck.protocol.close_sent
+    stuck.offered.write(frame(10))
+    assert stuck.protocol.close_sent
+    stuck.heard()
+    assert stuck.closed == SLOW
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_at_the_end_of_a_turn_it_is_bounded(stuck: Peer, before: int) -> None:
+    """Whether or not something waited already when the turn began."""
+    for number in range(before):
+        stuck.offered.write(frame(number))
+        await stuck.turn()
+    for number in range(20):
+        stuck.offered.write(frame(number))
+    await stuck.turn()
+    assert stuck.protocol.close_sent, "20 frames wait where 10 may"
+    stuck.heard()
+    assert stuck.closed == SLOW
+
+
+async def test_a_peer_that_stops_within_a_turn_loses_nothing() -> None:
+    peer = await Peer.opened()
+    peer.offered.write(frame(0))
+    peer.protocol.pause_writing()
+    for number in range(1, 4):
+        peer.offered.write(frame(number))
+    await peer.turn()
+    assert len(peer.transport.writes) == 1
+    peer.offered.write(frame(4))
+    peer.protocol.resume_writing()
+    peer.offered.write(frame(5))
+    await peer.turn()
+    assert peer.heard() == [frame(number).payload.decode() for number in range(6)]
+
+
+async def test_a_close_comes_after_what_waits(stuck: Peer) -> None:
+    """Who is slow for a moment is told everything, unless being slow is why it ends."""
+    for number in range(3):
+        stuck.offered.write(frame(number))
+    stuck.offered.end(4000, "drain")
+    assert stuck.heard() == [frame(number).payload.decode() for number in range(3)]
+    assert stuck.closed == (4000, "drain")
+
+
+async def test_a_shutdown_comes_after_what_waits() -> None:
+    peer = await Peer.opened()
+    for number in range(3):
+        peer.offered.write(frame(number))
+    peer.protocol.shutdown()
+    assert peer.heard() == [frame(number).payload.decode() for number in range(3)]
+    assert peer.closed == (1012, "")
+
+
+@pytest.mark.parametrize("stops", ["with a close", "with nonsense", "without a word"])
+async def test_who_leaves_without_reading_what_waits_is_cut(
+    stuck: Peer, monkeypatch: pytest.MonkeyPatch, stops: str
+) -> None:
+    """A transport that is closed keeps the connection until all of its buffer was read."""
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+    stuck.offered.write(frame(0))
+    if stops == "with a close":
+        stuck.client.send_close(1000)
+        stuck.tell()
+    elif stops == "with nonsense":
+        stuck.protocol.data_received(b"\xff" * 10)
+    else:
+        stuck.protocol.keepalive_timeout()
+    assert stuck.transport.closed
+    await asyncio.sleep(0.01)
+    assert stuck.transport.aborted
