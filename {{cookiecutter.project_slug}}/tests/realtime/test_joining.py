@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
+from app.protocol.commands import Publish
+from app.protocol.events import Member
+from app.realtime.publishing import compose
+
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import Frame
-from .stage import GatedHistory, open_node, welcomed
+from .stage import TALK, GatedHistory, open_node, welcomed
 
 KEPT = 10
 FURTHEST = 20
@@ -164,3 +168,23 @@ async def test_nothing_comes_before_the_answer_though_much_happens_meanwhile() -
         assert [each["kind"] for each in signals] == ["one", "two"]
         await ann.ask(type="publish", channel="talk:x", data={"text": "after"})
         assert (await bob.hear_type("message"))["offset"] == 4
+
+
+async def test_the_last_messages_are_the_last_ones_on_a_node_that_lags() -> None:
+    """What another node said, and nobody announced here, is in the answer and comes once."""
+    history = GatedHistory()
+    async with (
+        open_node(history=history) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.ask(type="subscribe", channel="talk:x")
+        said = Publish(type="publish", channel="talk:x", data={"text": "x"})
+        ann.say(type="publish", channel="talk:x", data={"text": "x"})
+        await ann.hear_type("message")
+        await history.append([compose(TALK, Member(id="eve"), said) for _ in range(9)])
+        subscribed = await bob.ask(type="subscribe", channel="talk:x", last=2)
+        assert [each["offset"] for each in subscribed["messages"]] == [9, 10]
+        assert subscribed["offset"] == 10
+        heard = [(await ann.hear_type("message"))["offset"] for _ in range(9)]
+        assert heard == list(range(2, 11))
