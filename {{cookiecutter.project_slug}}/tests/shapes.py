@@ -156,6 +156,7 @@ class _History(_Reply):
     type: Literal["history"]
     channel: str
     epoch: str
+    offset: int
     messages: list[_Message]
     has_more: bool
 

@@ -24,11 +24,12 @@ from .http import channels, health, websocket
 from .http.errors import install_errors
 from .http.page import FOLDER, Modules, Page, page_router
 from .observability import configure_structlog, log_config
-from .realtime.hub import open_hub
+from .realtime.background import open_background
+from .realtime.hub import Hub
 from .realtime.namespaces import Directory
 from .realtime.node import Node
+from .realtime.wheel import Wheel
 from .settings import DemoSettings, Limits, ServerSettings, complaints
-from .wheel import Wheel
 
 
 class State(TypedDict):
@@ -49,14 +50,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         open_presence() as presence,
         open_coordination() as coordination,
         open_authenticator() as authenticator,
-        open_hub(broker, history, presence, coordination, limits) as hub,
+        open_background() as background,
     ):
         directory = Directory(
             (feature.namespace for feature in FEATURES), history, creates=not limits.in_production
         )
         for name in demo.rooms:
             await directory.create(f"chat:{name}", name.capitalize(), "server")
-        hub.background.keep("wheel", wheel.run)
+        background.keep("wheel", wheel.run)
+        hub = Hub(broker, history, presence, coordination, limits, background)
         node = Node(hub, directory, authenticator, wheel, limits)
         yield {**State(node=node, api_key=KeySettings().api_key)}
 

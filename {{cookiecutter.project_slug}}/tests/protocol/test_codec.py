@@ -151,7 +151,7 @@ def test_a_message_says_exactly_what_was_published(
 
 
 def test_messages_are_spliced_exactly_as_they_were_pushed() -> None:
-    page = HistoryPage(id="h", channel="chat:x", epoch="e", has_more=False)
+    page = HistoryPage(id="h", channel="chat:x", epoch="e", offset=2, has_more=False)
     frames = [
         codec.encode_message(
             "chat:x",

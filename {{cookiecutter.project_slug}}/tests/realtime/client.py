@@ -12,6 +12,7 @@ from app.protocol.channels import START, Position
 from app.protocol.commands import Subscribe
 from app.protocol.errors import CloseCode, Unavailable
 from app.protocol.frames import Frame as WireFrame
+from app.protocol.frames import Run
 from app.realtime.hub import Hub
 from app.realtime.namespaces import Namespace
 from app.realtime.session import Session
@@ -48,9 +49,10 @@ class Connection:
         """The same, for those who ask for the type."""
         return cast(Session, self)
 
-    def send(self, frame: WireFrame) -> None:
-        """Hand a frame to the client."""
-        self._client.receive(self, json.loads(frame.payload))
+    def send(self, frame: WireFrame | Run) -> None:
+        """Hand frames to the client."""
+        for each in frame.frames:
+            self._client.receive(self, json.loads(each.payload))
 
     async def drained(self) -> None:
         """Wait while the peer does not read."""

@@ -14,7 +14,8 @@ from app.coordination.memory import MemoryCoordination
 from app.presence.memory import MemoryPresence
 from app.protocol.channels import START
 from app.protocol.errors import Unavailable
-from app.realtime.hub import Hub, open_hub
+from app.realtime.background import open_background
+from app.realtime.hub import Hub
 from app.settings import Limits
 
 from ..contracts import another_node
@@ -100,15 +101,16 @@ class World:
 
     async def _open_hub(self, stack: AsyncExitStack) -> None:
         plan, broker = self._plan, FaultyBroker(another_node(self._broker), self.fates)
-        hub = open_hub(
+        hub = Hub(
             broker,
             FaultyHistory(self.ledger, self.fates, self._broker if plan.carries else None),
             FaultyPresence(self._presence, self.fates),
             another_node(self._coordination),
             _limits(plan.page, plan.repair_limit, plan.recovery_limit, lossless=plan.lossless),
+            await stack.enter_async_context(open_background()),
         )
         self.brokers.append(broker)
-        self.hubs.append(await stack.enter_async_context(hub))
+        self.hubs.append(hub)
 
     async def _come_to_rest(self) -> None:
         self.fates.end()

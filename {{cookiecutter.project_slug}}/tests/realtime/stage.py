@@ -20,12 +20,13 @@ from app.presence.memory import MemoryPresence
 from app.protocol import frames
 from app.protocol.commands import AnyCommand, Json
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
+from app.realtime.background import open_background
 from app.realtime.connection import serve
-from app.realtime.hub import open_hub
+from app.realtime.hub import Hub
 from app.realtime.namespaces import Directory, Namespace
 from app.realtime.node import Node
+from app.realtime.wheel import Wheel
 from app.settings import Limits
-from app.wheel import Wheel
 
 from ..service import PATIENCE
 from ..shapes import Frame, parse
@@ -87,15 +88,17 @@ async def open_node(
     """A node at work, of memory adapters where none are given."""
     bounds = Limits(**limits)
     kept = history or MemoryHistory(length=1000, seconds=3600)
-    async with open_hub(
-        broker or MemoryBroker(),
-        kept,
-        presence or MemoryPresence(grace=0),
-        MemoryCoordination(),
-        bounds,
-    ) as hub:
+    async with open_background() as background:
+        hub = Hub(
+            broker or MemoryBroker(),
+            kept,
+            presence or MemoryPresence(grace=0),
+            MemoryCoordination(),
+            bounds,
+            background,
+        )
         wheel = Wheel()
-        hub.background.keep("wheel", wheel.run)
+        background.keep("wheel", wheel.run)
         yield Node(hub, Directory(namespaces, kept, creates=False), Anybody(), wheel, bounds)
 
 
@@ -113,10 +116,11 @@ class Peer:
 
     # the link
 
-    def write(self, frame: frames.Frame) -> None:
+    def write(self, frame: frames.Frame | frames.Run) -> None:
         """Take what the engine writes."""
         if not self.ended.done():
-            self._heard.put_nowait(frame.payload)
+            for each in frame.frames:
+                self._heard.put_nowait(each.payload)
 
     async def drained(self) -> None:
         """Wait until what was written got through."""
@@ -130,10 +134,9 @@ class Peer:
 
     # the client
 
-    async def inbox(self) -> AsyncIterator[str | bytes]:
-        """What the client says."""
-        while (message := await self._said.get()) is not None:
-            yield message
+    async def inbox(self) -> str | bytes | None:
+        """What the client says next."""
+        return await self._said.get()
 
     def say(self, text: str | bytes = "", **frame: Any) -> None:
         """Send one message."""
@@ -172,7 +175,7 @@ async def connected(
     """A client whose connection is served until the end of the block."""
     peer = Peer()
     async with AsyncExitStack() as stack:
-        serving = asyncio.create_task(serve(node, peer, peer.inbox(), principal, first))
+        serving = asyncio.create_task(serve(node, peer, peer.inbox, principal, first))
         stack.push_async_callback(asyncio.wait, [serving])
         stack.callback(peer.leave)
         yield peer

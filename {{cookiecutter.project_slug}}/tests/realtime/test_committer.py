@@ -58,7 +58,7 @@ class Stage:
         self.history = Gated()
         self.broker = Deaf()
         self.delivered: list[Packet] = []
-        self.committer = Committer(self.history, self.broker, self.delivered.append)
+        self.committer = Committer(self.history, self.broker, self.delivered.extend)
 
     @property
     def offsets(self) -> list[int]:

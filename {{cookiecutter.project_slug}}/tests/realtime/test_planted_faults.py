@@ -1,7 +1,7 @@
 """The properties of test_continuity.py have teeth: each fault planted in the engine is found."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -83,11 +83,12 @@ def take_ahead_as_next(patch: pytest.MonkeyPatch) -> None:
     """A packet is delivered although those before it did not come."""
     accept = LocalChannel.accept
 
-    def hasty(channel: LocalChannel, packet: Packet) -> None:
-        position = packet.position
-        if position and position.offset > channel.position.offset + 1 and channel.located:
-            channel.position = replace(channel.position, offset=position.offset - 1)
-        accept(channel, packet)
+    def hasty(channel: LocalChannel, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            position = packet.position
+            if position and position.offset > channel.position.offset + 1 and channel.located:
+                channel.position = replace(channel.position, offset=position.offset - 1)
+            accept(channel, (packet,))
 
     patch.setattr(LocalChannel, "accept", hasty)
 
@@ -96,11 +97,12 @@ def take_behind_again(patch: pytest.MonkeyPatch) -> None:
     """A packet is delivered although it was."""
     accept = LocalChannel.accept
 
-    def forgetful(channel: LocalChannel, packet: Packet) -> None:
-        position = packet.position
-        if position and position.offset == channel.position.offset and channel.located:
-            channel.position = replace(channel.position, offset=position.offset - 1)
-        accept(channel, packet)
+    def forgetful(channel: LocalChannel, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            position = packet.position
+            if position and position.offset == channel.position.offset and channel.located:
+                channel.position = replace(channel.position, offset=position.offset - 1)
+            accept(channel, (packet,))
 
     patch.setattr(LocalChannel, "accept", forgetful)
 
@@ -109,10 +111,11 @@ def drop_ahead(patch: pytest.MonkeyPatch) -> None:
     """A packet that is ahead is dropped, and nobody asks for those before it."""
     accept = LocalChannel.accept
 
-    def careless(channel: LocalChannel, packet: Packet) -> None:
-        position = packet.position
-        if not (position and channel.located and position.offset > channel.position.offset + 1):
-            accept(channel, packet)
+    def careless(channel: LocalChannel, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            position = packet.position
+            if not (position and channel.located and position.offset > channel.position.offset + 1):
+                accept(channel, (packet,))
 
     patch.setattr(LocalChannel, "accept", careless)
 
@@ -121,11 +124,12 @@ def ignore_epochs(patch: pytest.MonkeyPatch) -> None:
     """A packet of another epoch passes for one of this epoch."""
     accept = LocalChannel.accept
 
-    def blind(channel: LocalChannel, packet: Packet) -> None:
-        if packet.position:
-            position = Position(channel.position.epoch, packet.position.offset)
-            packet = replace(packet, position=position)
-        accept(channel, packet)
+    def blind(channel: LocalChannel, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            if packet.position:
+                position = Position(channel.position.epoch, packet.position.offset)
+                packet = replace(packet, position=position)
+            accept(channel, (packet,))
 
     patch.setattr(LocalChannel, "accept", blind)
 

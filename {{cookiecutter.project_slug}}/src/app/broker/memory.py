@@ -1,7 +1,6 @@
 """Carries packets within one process."""
 
 from asyncio import Event
-from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -33,7 +32,7 @@ class MemoryBroker:
         self.nodes = [] if nodes is None else nodes
         self.nodes.append(self)
         self._followed: set[str] = set()
-        self._arrived: deque[Packet] = deque()
+        self._arrived: list[Packet] = []
         self._awake = Event()
 
     async def publish(self, packets: Sequence[Packet]) -> None:
@@ -57,8 +56,7 @@ class MemoryBroker:
         while True:
             await self._awake.wait()
             self._awake.clear()
-            packets = list(self._arrived)
-            self._arrived.clear()
+            packets, self._arrived = self._arrived, []
             yield packets
 
 

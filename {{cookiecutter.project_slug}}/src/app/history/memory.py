@@ -71,10 +71,10 @@ class MemoryHistory:
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
         """Store drafts in order, without an await: nobody sees half of it."""
-        return [self._append(draft, self.clock()) for draft in drafts]
+        now = self.clock()
+        return [self._append(draft, now) for draft in drafts]
 
     def _append(self, draft: Draft, now: float) -> Receipt | CommandError:
-        self._forget_keys(2, now)
         if draft.key is None:
             return self._store(draft, now)
         key = (draft.channel, draft.sender, draft.key)
@@ -97,11 +97,6 @@ class MemoryHistory:
         log.top += 1
         log.kept.append((now, Publication(log.top, draft.body)))
         return Receipt(Position(log.epoch, log.top), draft.body)
-
-    def _forget_keys(self, at_most: int, now: float) -> None:
-        for key, (until, _, _) in list(islice(self._keys.items(), at_most)):
-            if until <= now:
-                del self._keys[key]
 
     async def read(
         self, channel: str, *, after: int | None = None, before: int | None = None, limit: int
@@ -127,9 +122,10 @@ class MemoryHistory:
 
     async def prune(self) -> int:
         """Delete what is too old; what is too many went with the append that made it so."""
-        now = self.clock()
-        self._forget_keys(AT_ONCE, now)
-        pruned = 0
+        now, pruned = self.clock(), 0
+        while pruned < AT_ONCE and self._keys and next(iter(self._keys.values()))[0] <= now:
+            self._keys.popitem(last=False)
+            pruned += 1
         while pruned < AT_ONCE and self._oldest and self._oldest[0][0] <= now - self.seconds:
             _, channel = heappop(self._oldest)
             kept = self._logs[channel].kept

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from ..auth.dependencies import CurrentPrincipal
 from ..features.base import CurrentNode
 from ..protocol.channels import NAME, NAMESPACE, Offset
-from ..protocol.codec import encode_with
 from ..protocol.commands import History, Json, Key, Publish
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import HistoryPage, Message, Ok, PresenceReply
@@ -28,11 +27,10 @@ class NewMessage(BaseModel):
     key: Key | None = None
 
 
-class HistoryWithPosition(HistoryPage):
+class HistoryWithMessages(HistoryPage):
     """Messages as they were pushed, ascending; the channel stands at `offset`."""
 
-    offset: int
-    messages: Sequence[Message] | None = None
+    messages: Sequence[Message]
 
 
 @router.post("/messages", status_code=201, response_model_exclude_none=True)
@@ -56,20 +54,14 @@ def _window(
     return History(type="history", channel=channel, after=after, before=before, limit=limit)
 
 
-@router.get("/messages", response_model=HistoryWithPosition)
+@router.get("/messages", response_model=HistoryWithMessages)
 async def history(
     wanted: Annotated[History, Depends(_window)], node: CurrentNode, principal: CurrentPrincipal
 ) -> Response:
     """Next after, or next before, an offset; else the newest. Subscribe with `since` to go on."""
-    namespace = await node.directory.readable(principal, wanted.channel)
-    page = await read_page(node.hub.history, namespace, wanted)
-    reply = HistoryWithPosition(
-        channel=wanted.channel,
-        epoch=page.position.epoch,
-        offset=page.position.offset,
-        has_more=page.has_more,
-    )
-    return Response(encode_with(reply, messages=page.frames).payload, media_type="application/json")
+    await node.directory.readable(principal, wanted.channel)
+    page = await read_page(node.hub.history, wanted)
+    return Response(page.payload, media_type="application/json")
 
 
 @router.get("/presence", response_model_exclude_none=True)

@@ -14,7 +14,7 @@ import structlog
 from starlette.types import Scope, Send
 
 from ..protocol.errors import CloseCode
-from ..protocol.frames import Frame
+from ..protocol.frames import Frame, Run
 from ..realtime.link import Link
 from ..server.websocket import LINK, SocketProtocol
 
@@ -43,12 +43,12 @@ class AsgiLink:
         self._owner = asyncio.current_task()
         self._deadline: asyncio.TimerHandle | None = None
 
-    def write(self, frame: Frame) -> None:
-        """Queue a frame; beyond the limit the peer is a slow consumer."""
+    def write(self, frame: Frame | Run) -> None:
+        """Queue frames; beyond the limit the peer is a slow consumer."""
         if self._ending is not None:
             return
-        self._frames.append(frame)
-        self._buffered += len(frame.payload)
+        self._frames.extend(frame.frames)
+        self._buffered += sum(len(each.payload) for each in frame.frames)
         self._empty.clear()
         self._wake.set()
         if self._buffered > self._limit:

@@ -1,7 +1,7 @@
 """The socket: a plain ASGI endpoint that makes a served connection of a handshake."""
 
 import json
-from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
@@ -35,16 +35,16 @@ class Socket:
                     raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
                 first = _subscription(connection)
                 principal = await node.authenticator.at_handshake(connection)
-                await serve(node, link, _inbox(receive), principal, first)
+                await serve(node, link, partial(_message, receive), principal, first)
             except Disconnect as refused:
                 link.end(refused.code, refused.reason)
 
 
-async def _inbox(receive: Receive) -> AsyncIterator[str | bytes]:
-    """What the peer says, until it is gone."""
-    while (event := await receive())["type"] == "websocket.receive":
-        text: str | None = event.get("text")
-        yield event["bytes"] if text is None else text
+async def _message(receive: Receive) -> str | bytes | None:
+    """What the peer says next; None once it is gone."""
+    event = await receive()
+    text: str | None = event.get("text")
+    return event.get("bytes") if text is None else text
 
 
 def _subscription(connection: HTTPConnection) -> Subscribe | None:

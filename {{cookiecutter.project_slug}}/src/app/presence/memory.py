@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from time import monotonic
 from typing import Annotated
@@ -24,12 +23,8 @@ class MemoryPresenceSettings(Section):
     presence_grace_seconds: Annotated[float, Field(ge=0)] = 5
 
 
-@dataclass(slots=True)
-class _Attendance:
-    """One user in one channel; without a session the grace runs."""
-
-    member: Member
-    sessions: set[str] = field(default_factory=set)
+_Attendance = tuple[Member, set[str]]
+"""One user in one channel, and the sessions; without one the grace runs."""
 
 
 class MemoryPresence:
@@ -51,24 +46,25 @@ class MemoryPresence:
         user = entry.member.id
         self._leaving.pop((entry.channel, user), None)
         if user in users:
-            users[user].sessions.add(entry.session)
+            users[user][1].add(entry.session)
             return None
-        users[user] = _Attendance(entry.member, {entry.session})
+        users[user] = entry.member, {entry.session}
         return Change(entry.channel, entry.member, len(users), joined=True)
 
     async def leave(self, entries: Sequence[Entry]) -> None:
         """Remove sessions; with a user's last one the grace begins."""
-        for channel, user, session in ((e.channel, e.member.id, e.session) for e in entries):
-            attendance = self._channels.get(channel, {}).get(user)
-            if attendance and session in attendance.sessions:
-                attendance.sessions.remove(session)
-                if not attendance.sessions:
+        for entry in entries:
+            channel, user = entry.channel, entry.member.id
+            _, sessions = self._channels.get(channel, {}).get(user, (None, set()))
+            if entry.session in sessions:
+                sessions.remove(entry.session)
+                if not sessions:
                     self._leaving[channel, user] = self._clock() + self._grace
 
     async def roster(self, channel: str, limit: int) -> Roster:
         """Those whose join was reported, and whose leave was not."""
         users = self._channels.get(channel, {})
-        return Roster(users=[a.member for a in islice(users.values(), limit)], count=len(users))
+        return Roster(users=[who for who, _ in islice(users.values(), limit)], count=len(users))
 
     async def renew(self) -> bool:
         """Nothing to prolong: the entries end with the process."""
@@ -76,9 +72,7 @@ class MemoryPresence:
 
     async def sweep(self, channels: Collection[str]) -> Sequence[Change]:
         """The leaves that are due in these channels, and no trace of those that nobody watches."""
-        now = self._clock()
-        watched = frozenset(channels)
-        changes = []
+        now, watched, changes = self._clock(), frozenset(channels), []
         over = list(takewhile(lambda item: item[1] <= now, self._leaving.items()))
         for (channel, user), due in over:
             if channel in watched:
@@ -90,7 +84,7 @@ class MemoryPresence:
     def _remove(self, channel: str, user: str) -> Change:
         del self._leaving[channel, user]
         users = self._channels[channel]
-        member = users.pop(user).member
+        member, _ = users.pop(user)
         if not users:
             del self._channels[channel]
         return Change(channel, member, len(users), joined=False)

@@ -1,7 +1,6 @@
 """Names of channels, and places in what was published to them."""
 
 import re
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
@@ -16,11 +15,7 @@ NAME = r"[A-Za-z0-9._-]{1,128}"
 
 ChannelName = Annotated[
     str,
-    Field(
-        pattern=f"^{NAMESPACE}:{NAME}$",
-        description="namespace:name, such as chat:lobby",
-        examples=["chat:lobby"],
-    ),
+    Field(pattern=f"^{NAMESPACE}:{NAME}$", description="namespace:name", examples=["chat:lobby"]),
 ]
 
 Offset = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
@@ -47,14 +42,9 @@ START = Position("", 0)
 
 
 def personal_channel(user: str) -> str:
-    """The channel of one user, for any user id: ids that are no channel name are encoded.
+    """The channel of one user, for any user id; a digest stands for ids that are no channel name.
 
-    Distinct users get distinct channels: an encoded name begins with a dot, a plain one cannot.
+    Distinct users get distinct channels: a digest begins with a dot, a plain id cannot.
     """
-    if _PLAIN_USER.fullmatch(user):
-        return f"user:{user}"
-    encoded = urlsafe_b64encode(user.encode()).decode().rstrip("=")
-    # A name has at most 128 characters; a digest stands for what is longer, marked by two dots.
-    return (
-        f"user:.{encoded}" if len(encoded) < 128 else f"user:..{sha256(user.encode()).hexdigest()}"
-    )
+    plain = _PLAIN_USER.fullmatch(user)
+    return f"user:{user if plain else '.' + sha256(user.encode()).hexdigest()}"

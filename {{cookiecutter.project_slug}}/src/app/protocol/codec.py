@@ -45,16 +45,12 @@ def encode(event: BaseModel) -> Frame:
 
 def encode_error(error: CommandError, id: Id | None = None) -> Frame:
     """The reply that says why a command was refused."""
-    return encode(
-        Error(
-            id=id,
-            code=error.code,
-            message=error.message,
-            retryable=error.code.retryable,
-            retry_after_ms=None if error.retry_after is None else round(error.retry_after * 1000),
-            field=error.field,
-        )
+    code, message, field, again = error.code, error.message, error.field, error.code.retryable
+    wait = None if error.retry_after is None else round(error.retry_after * 1000)
+    event = Error(
+        id=id, code=code, message=message, retryable=again, retry_after_ms=wait, field=field
     )
+    return encode(event)
 
 
 def encode_body(
@@ -89,13 +85,9 @@ def encode_with(event: BaseModel, *, messages: Iterable[Frame]) -> Frame:
 
 def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
     """The `signal` frame, the same for every recipient."""
-    body = {
-        "type": "signal",
-        "channel": channel,
-        "kind": kind,
-        "from": sender.model_dump(exclude_none=True),
-    }
-    return to_json(body if data is None else body | {"data": data})
+    said = {} if data is None else {"data": data}
+    who = sender.model_dump(exclude_none=True)
+    return to_json({"type": "signal", "channel": channel, "kind": kind, "from": who, **said})
 
 
 def _json(event: BaseModel) -> bytes:

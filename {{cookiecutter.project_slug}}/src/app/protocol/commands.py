@@ -19,29 +19,22 @@ def _portable(value: JsonValue) -> JsonValue:
         for item in level:
             if isinstance(item, str):
                 _plain(item)
-            elif isinstance(item, float):
-                _finite(item)
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError("contains a number that JSON cannot express")
             elif isinstance(item, dict):
-                _plain(*item)
-                below.extend(item.values())
+                below += (*item, *item.values())
             elif isinstance(item, list):
-                below.extend(item)
+                below += item
         if not below:
             return value
         level = below
     raise ValueError(f"nests deeper than {DEEPEST} levels")
 
 
-def _plain(*texts: str) -> None:
-    for text in texts:
-        if "\0" in text:
-            raise ValueError("contains the character NUL")
-        text.encode()  # a ValueError for half a character
-
-
-def _finite(number: float) -> None:
-    if not math.isfinite(number):
-        raise ValueError("contains a number that JSON cannot express")
+def _plain(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("contains the character NUL")
+    text.encode()  # a ValueError for half a character
 
 
 Json = Annotated[JsonValue, AfterValidator(_portable)]

@@ -132,11 +132,12 @@ class PresenceReply(Event, Roster):
 
 
 class HistoryPage(Event):
-    """A page of what was said, in order."""
+    """A page of what was said, in order; the channel stood at `offset` when it was read."""
 
     type: Literal["history"] = "history"
     channel: str
     epoch: str
+    offset: int
     has_more: bool
 
 

@@ -1,4 +1,6 @@
-"""One encoded message, made ready for the socket once, however many receive it."""
+"""Encoded messages, made ready for the socket once, however many receive them."""
+
+from collections.abc import Sequence
 
 
 class Frame:
@@ -11,6 +13,21 @@ class Frame:
         """The message in JSON."""
         self.wire = _header(len(payload)) + payload
         """The same as a WebSocket frame of a server: final, text, not masked (RFC 6455, 5.2)."""
+
+    @property
+    def frames(self) -> "Sequence[Frame]":
+        """A run of one."""
+        return (self,)
+
+
+class Run:
+    """Frames for the same recipients, one after another, in one piece."""
+
+    __slots__ = ("frames", "wire")
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self.wire = b"".join([frame.wire for frame in frames])
 
 
 def _header(length: int) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import structlog
 
@@ -19,36 +18,34 @@ log = structlog.stdlib.get_logger(__name__)
 BEAT_SECONDS = 1.0
 """How often leaves that are due are looked for."""
 
-_Step = tuple[Entry, asyncio.Future[None] | None]
-"""A session that comes, and who waits for that; or one that leaves, for which nobody waits."""
-
 
 @dataclass(eq=False)
 class Attendance:
-    """Enters and leaves in the order in which sessions did, many at a time.
+    """Carries out what came together together: first who comes, then who leaves and is not back.
 
-    One order for both is what keeps a session that came and went at once from staying for ever.
+    That order is what keeps a session that came and went at once from staying for ever.
     """
 
     presence: Presence
     broker: Broker
     channels: Callable[[], Collection[str]]
     _here: set[Entry] = field(default_factory=set)
-    _steps: list[_Step] = field(default_factory=list)
+    _coming: list[tuple[Entry, asyncio.Future[None]]] = field(default_factory=list)
+    _leaving: list[Entry] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def enter(self, entry: Entry) -> None:
         """Note a session in a channel; known to every node on return."""
-        done = asyncio.get_running_loop().create_future()
+        known = asyncio.get_running_loop().create_future()
         self._here.add(entry)
-        self._steps.append((entry, done))
+        self._coming.append((entry, known))
         self._wake.set()
-        await done
+        await known
 
     def leave(self, entry: Entry) -> None:
         """Note that a session left, soon."""
         self._here.discard(entry)
-        self._steps.append((entry, None))
+        self._leaving.append(entry)
         self._wake.set()
 
     async def run(self) -> None:
@@ -69,20 +66,20 @@ class Attendance:
                 log.warning("presence is unavailable")
 
     async def _carry_out(self) -> None:
-        steps, self._steps = self._steps, []
-        for comes, run in groupby(steps, key=lambda step: step[1] is not None):
-            alike = list(run)
-            try:
-                if comes:
-                    await self._announce(await self.presence.enter([each for each, _ in alike]))
-                else:
-                    # One that came back meanwhile is here.
-                    gone = [entry for entry, _ in alike if entry not in self._here]
-                    await self.presence.leave(gone)
-            except Unavailable as error:
-                _settle(alike, error)
-                self._steps += [step for step in alike if not comes]
-            _settle(alike, None)
+        coming, self._coming = self._coming, []
+        leaving, gone = len(self._leaving), [e for e in self._leaving if e not in self._here]
+        failure: Unavailable | None = None
+        try:
+            if coming:
+                await self._announce(await self.presence.enter([entry for entry, _ in coming]))
+        except Unavailable as error:
+            failure = error
+        for _, known in coming:
+            if not known.done():
+                known.set_exception(failure) if failure else known.set_result(None)
+        if leaving:
+            await self.presence.leave(gone)
+            del self._leaving[:leaving]
 
     async def _beat(self) -> None:
         if not await self.presence.renew():
@@ -92,13 +89,6 @@ class Attendance:
     async def _announce(self, changes: Sequence[Change]) -> None:
         if changes:
             await self.broker.publish([_packet(change) for change in changes])
-
-
-def _settle(steps: Sequence[_Step], failure: Unavailable | None) -> None:
-    """Tell those who wait for these steps, unless they were told or are gone."""
-    for _, done in steps:
-        if done is not None and not done.done():
-            done.set_exception(failure) if failure else done.set_result(None)
 
 
 def _packet(change: Change) -> Packet:

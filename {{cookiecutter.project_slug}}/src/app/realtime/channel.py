@@ -1,16 +1,16 @@
 """One channel on this node: where it stands, who listens here, and what arrived too early."""
 
+import asyncio
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..broker.base import Kind, Packet
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message, encode_with
 from ..protocol.events import LostBecause, Subscribed
-from ..protocol.frames import Frame
+from ..protocol.frames import Frame, Run
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .joining import Join
     from .session import Session
 
@@ -21,7 +21,7 @@ MOST_HELD = 1000
 class LocalChannel:
     """Accepts packets of one channel in order and delivers them to its subscribers on this node."""
 
-    def __init__(self, name: str, *, durable: bool) -> None:
+    def __init__(self, name: str, durable: bool, mend: "Callable[[LocalChannel], None]") -> None:
         self.name = name
         self.durable = durable
         self.live: set[Session] = set()
@@ -30,8 +30,6 @@ class LocalChannel:
         """Those of them that asked for presence."""
         self.joins: dict[Session, Join] = {}
         """Subscribers on their way."""
-        self.waiting = 0
-        """How many subscribers wait for the channel to be opened."""
         self.position = START
         """The cursor: up to where everything was delivered here."""
         self.located = False
@@ -43,31 +41,36 @@ class LocalChannel:
         self.opening: asyncio.Task[None] | None = None
         self.mending: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
+        self._mend = mend
         self._held: dict[int, Packet] = {}
+        self._released: list[Frame] = []
 
     @property
     def idle(self) -> bool:
         """Whether nobody here needs the channel."""
-        return not (self.live or self.joins or self.waiting)
+        return not (self.live or self.joins)
 
     @property
     def incomplete(self) -> bool:
         """Whether something is known to be missing."""
         return self.located and (self.doubted or bool(self._held))
 
-    def accept(self, packet: Packet) -> None:
+    def accept(self, packets: Iterable[Packet]) -> None:
         """Deliver what comes next, drop what came before, hold what is ahead of something missing.
 
         What has no position is delivered as it comes.
         """
-        position = packet.position
-        if position is None:
-            self._push(packet)
-        elif self.located and position.epoch != self.position.epoch:
-            self.doubted = True
-        elif position.offset > self.position.offset and len(self._held) < MOST_HELD:
-            self._held[position.offset] = packet
-            self._release()
+        for packet in packets:
+            position = packet.position
+            if position is None:
+                self._deliver()
+                self._push(packet)
+            elif self.located and position.epoch != self.position.epoch:
+                self.doubted = True
+            elif position.offset > self.position.offset and len(self._held) < MOST_HELD:
+                self._held[position.offset] = packet
+                self._release()
+        self._deliver()
 
     def locate(self, position: Position) -> None:
         """Go on from a position that history gave, with what of its epoch is held."""
@@ -76,6 +79,7 @@ class LocalChannel:
         later = {o: packet for o, packet in self._held.items() if o > position.offset}
         self._held = {o: p for o, p in later.items() if p.position == Position(position.epoch, o)}
         self._release()
+        self._deliver()
 
     def restate(self, position: Position, reason: LostBecause) -> None:
         """Go on from another position, and tell the subscribers that continuity was lost."""
@@ -84,20 +88,27 @@ class LocalChannel:
         self.locate(position)
 
     def _release(self) -> None:
-        """Deliver as far as there is no hole."""
+        """Go on as far as there is no hole."""
         while self.located and (packet := self._held.pop(self.position.offset + 1, None)):
             self.position = packet.position or self.position
             frame = encode_message(self.name, self.position, packet.body)
             for join in self.joins.values():
                 join.record(self.position.offset, frame)
+            self._released.append(frame)
+
+    def _deliver(self) -> None:
+        """Hand each subscriber in one piece what was released; see to what is missing."""
+        if self._released:
+            run, self._released = Run(self._released), []
             for session in self.live:
-                session.send(frame)
+                session.send(run)
+        if self.incomplete:
+            self._mend(self)
 
     def _push(self, packet: Packet) -> None:
         """Deliver what is not kept; who comes and goes only to those that asked for it."""
-        presence = packet.kind is Kind.PRESENCE
-        kept = packet.kind is Kind.MESSAGE
-        frame = encode_message(self.name, None, packet.body) if kept else Frame(packet.body)
+        presence, message = packet.kind is Kind.PRESENCE, packet.kind is Kind.MESSAGE
+        frame = encode_message(self.name, None, packet.body) if message else Frame(packet.body)
         for session in self.watching if presence else self.live:
             session.send(frame)
         for join in self.joins.values():

@@ -29,7 +29,7 @@ class Committer:
 
     history: History
     broker: Broker
-    deliver: Callable[[Packet], None]
+    deliver: Callable[[Sequence[Packet]], None]
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,8 +62,7 @@ class Committer:
             if isinstance(outcome, Receipt):
                 packets.append(Packet(Kind.MESSAGE, draft.channel, outcome.body, outcome.position))
         # Subscribers here need no broker: its echo is dropped by offset.
-        for packet in packets:
-            self.deliver(packet)
+        self.deliver(packets)
         if packets and not self.history.carries:
             await self._announce(packets)
 
@@ -71,12 +70,11 @@ class Committer:
         try:
             return await self.history.append(drafts)
         except CommandError as error:
-            return [error] * len(drafts)
+            refused = error
         except Exception:
             log.exception("append failed", drafts=len(drafts))
-            return [CommandError(ErrorCode.INTERNAL, "the message could not be stored")] * len(
-                drafts
-            )
+            refused = CommandError(ErrorCode.INTERNAL, "the message could not be stored")
+        return [refused] * len(drafts)
 
     async def _announce(self, packets: Sequence[Packet]) -> None:
         try:

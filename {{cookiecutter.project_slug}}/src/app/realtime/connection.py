@@ -1,7 +1,7 @@
 """A connection from its handshake to its end: commands in, an identity first, then a session."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from functools import partial
 from secrets import token_hex
 from time import monotonic
 
@@ -11,15 +11,14 @@ from ..auth.base import Principal
 from ..protocol import codec
 from ..protocol.commands import AnyCommand, Auth, Id
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
-from ..protocol.frames import Frame
 from .link import Link
 from .node import Node
-from .session import Session
+from .session import Commands, Session
 
 log = structlog.stdlib.get_logger(__name__)
 
-Inbox = AsyncIterator[str | bytes]
-"""What the peer says, text and binary messages, until it is gone."""
+Inbox = Callable[[], Awaitable[str | bytes | None]]
+"""Gives the next message of the peer, text or binary; None once it is gone."""
 
 
 async def serve(
@@ -29,54 +28,48 @@ async def serve(
 
     Without a principal the first command has to be `auth`.
     """
-    session_id, opened = token_hex(8), monotonic()
+    session_id, opened, commands = token_hex(8), monotonic(), partial(_next, inbox, link)
     with structlog.contextvars.bound_contextvars(session=session_id):
         try:
-            async with aclosing(_commands(inbox, link.write)) as commands:
-                id: Id | None = None
-                if principal is None:
-                    id, principal = await _authenticate(node, link, commands)
+            id: Id | None = None
+            if principal is None and (proof := await _proof(node, link, commands)):
+                id, principal = proof.id, await node.authenticator.by_token(proof.token)
+            if principal is not None:
                 log.info("session opened", user=principal.user)
                 await Session(session_id, node, link, principal).run(commands, id, first)
             log.info("session closed", seconds=round(monotonic() - opened, 3))
         except Disconnect as ended:
             log.info("session ended", code=int(ended.code), reason=ended.reason)
             link.end(ended.code, ended.reason)
-        except StopAsyncIteration:
-            log.info("left before authenticating")
         except Exception:
             log.exception("session failed")
             link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
 
 
-async def _authenticate(
-    node: Node, link: Link, commands: AsyncIterator[AnyCommand]
-) -> tuple[Id | None, Principal]:
-    """Whom the first `auth` proves; anything before it is refused, and time is limited."""
+async def _proof(node: Node, link: Link, commands: Commands) -> Auth | None:
+    """The first `auth`; anything before it is refused, and time is limited."""
     timed_out = CloseCode.AUTHENTICATION_TIMED_OUT
-    deadline = node.wheel.schedule(
-        node.limits.auth_seconds, lambda: link.end(timed_out, timed_out.reason)
-    )
+    end = partial(link.end, timed_out, timed_out.reason)
+    deadline = node.wheel.schedule(node.limits.auth_seconds, end)
     try:
-        while not isinstance(command := await anext(commands), Auth):
+        while command := await commands():
+            if isinstance(command, Auth):
+                return command
             refused = CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
             link.write(codec.encode_error(refused, command.id))
-        return command.id, await node.authenticator.by_token(command.token)
+        return None
     finally:
         deadline.cancel()
 
 
-async def _commands(
-    inbox: Inbox, refuse: Callable[[Frame], None]
-) -> AsyncGenerator[AnyCommand, None]:
-    """The commands in what the peer says; what is none is answered with an error."""
-    async for message in inbox:
+async def _next(inbox: Inbox, link: Link) -> AnyCommand | None:
+    """The next command; what is none is answered with an error."""
+    while (message := await inbox()) is not None:
         try:
             if isinstance(message, bytes):
                 raise CommandError(ErrorCode.UNSUPPORTED, "send text: this is v1.json")
-            command = codec.decode(message)
+            return codec.decode(message)
         except CommandError as refused:
             id = codec.decode_id(message) if isinstance(message, str) else None
-            refuse(codec.encode_error(refused, id))
-        else:
-            yield command
+            link.write(codec.encode_error(refused, id))
+    return None

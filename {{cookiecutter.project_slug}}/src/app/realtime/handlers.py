@@ -20,12 +20,7 @@ LARGEST_SIGNAL = 1024
 """Bytes of data in a signal."""
 
 
-async def handle(session: "Session", command: commands.AnyCommand) -> None:
-    """Carry out one command."""
-    await _HANDLERS[type(command)](session, command)
-
-
-async def authenticate(session: "Session", command: commands.Auth) -> None:
+async def auth(session: "Session", command: commands.Auth) -> None:
     """A guest takes up an earlier identity: only at once, and not where something is subscribed."""
     if not session.untouched or session.principal.guest_token is None:
         raise CommandError(ErrorCode.UNSUPPORTED, "this connection is authenticated already")
@@ -89,12 +84,8 @@ async def signal(session: "Session", command: commands.Signal) -> None:
 
 async def history(session: "Session", command: commands.History) -> None:
     """Read a page of what was said."""
-    channel, node = command.channel, session.node
-    namespace = await node.directory.readable(session.principal, channel)
-    page = await read_page(node.hub.history, namespace, command)
-    epoch, more = page.position.epoch, page.has_more
-    reply = events.HistoryPage(id=command.id, channel=channel, epoch=epoch, has_more=more)
-    session.send(codec.encode_with(reply, messages=page.frames))
+    await session.node.directory.readable(session.principal, command.channel)
+    session.send(await read_page(session.node.hub.history, command))
 
 
 async def presence(session: "Session", command: commands.Presence) -> None:
@@ -120,14 +111,8 @@ def require_subscription(session: "Session", channel: str) -> None:
         raise CommandError(ErrorCode.NOT_SUBSCRIBED, "subscribe first", field="channel")
 
 
-_HANDLERS: dict[type[commands.Command], Callable[["Session", Any], Awaitable[None]]] = {
-    commands.Auth: authenticate,
-    commands.Subscribe: subscribe,
-    commands.Unsubscribe: unsubscribe,
-    commands.Publish: publish,
-    commands.Signal: signal,
-    commands.History: history,
-    commands.Presence: presence,
-    commands.Ping: ping,
-    commands.Pong: pong,
+HANDLERS: dict[str, Callable[["Session", Any], Awaitable[None]]] = {
+    function.__name__: function
+    for function in (auth, subscribe, unsubscribe, publish, signal, history, presence, ping, pong)
 }
+"""Each is named after the type of its command."""

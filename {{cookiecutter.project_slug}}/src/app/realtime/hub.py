@@ -1,14 +1,14 @@
 """Channels to sessions on this node: who is subscribed to what, and what they get when."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import structlog
 
-from ..background import Background, open_background
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
@@ -19,6 +19,7 @@ from ..protocol.errors import CloseCode
 from ..protocol.events import Roster
 from ..settings import Limits
 from .attendance import Attendance
+from .background import Background
 from .channel import LocalChannel
 from .committer import Committer, Outcome
 from .joining import Join
@@ -36,7 +37,10 @@ ROSTER_LIMIT = 200
 
 @dataclass(eq=False)
 class Hub:
-    """Tracks the channels followed on this node, and keeps each complete and in order."""
+    """Tracks the channels followed on this node, and keeps each complete and in order.
+
+    Its loops begin at once and live as long as the background does.
+    """
 
     broker: Broker
     history: History
@@ -54,8 +58,6 @@ class Hub:
         self._committer = Committer(self.history, self.broker, self.deliver)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
 
-    def start(self) -> None:
-        """Begin the loops that live as long as the background does."""
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
@@ -74,11 +76,12 @@ class Hub:
     async def subscribe(self, session: "Session", namespace: Namespace, wanted: Subscribe) -> None:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
-        channel = await self._follow(namespace, name)
-        join = Join(self._mender, channel, session, wanted, presence)
-        channel.joins[session] = join
+        channel = self._follow(namespace, name)
+        join = channel.joins[session] = Join(self._mender, channel, session, wanted, presence)
         session.subscriptions[name] = namespace
         try:
+            if channel.opening is not None:
+                await asyncio.shield(channel.opening)
             if namespace.presence:
                 await self._attendance.enter(Entry(name, session.id, session.principal.member))
             if presence:
@@ -120,12 +123,12 @@ class Hub:
         """Who is in a channel, over all nodes."""
         return await self.presence.roster(channel, ROSTER_LIMIT)
 
-    def deliver(self, packet: Packet) -> None:
-        """Hand a packet to the subscribers here; begin to mend where something is missing."""
-        # The broker may still yield what was sent to a channel that this node just left.
-        channel = self.channels.get(packet.channel)
-        if channel is not None:
-            self._mender.take(channel, packet)
+    def deliver(self, packets: Sequence[Packet]) -> None:
+        """Hand packets to the subscribers here; begin to mend where something is missing."""
+        for name, run in groupby(packets, key=attrgetter("channel")):
+            # The broker may still yield what was sent to a channel that this node just left.
+            if channel := self.channels.get(name):
+                channel.accept(run)
 
     async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
         try:
@@ -134,23 +137,13 @@ class Hub:
             log.exception("catching up failed", session=session.id)
             session.end(CloseCode.INTERNAL_ERROR)
 
-    async def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
-        """The channel, followed and located; the first who wants it opens it for all."""
+    def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
+        """The channel; the first who wants it opens it for all."""
         channel = self.channels.get(name)
         if channel is None:
-            channel = self.channels[name] = LocalChannel(name, durable=namespace.durable)
+            channel = LocalChannel(name, namespace.durable, self._mender.mend_soon)
+            self.channels[name] = channel
             channel.opening = self.background.spawn(self._open(channel))
-        if channel.opening is None:
-            return channel
-        channel.waiting += 1
-        try:
-            await asyncio.shield(channel.opening)
-        except BaseException:
-            channel.waiting -= 1
-            self._forget_if_idle(channel)
-            raise
-        # Not forgotten here: the caller takes its place in the channel before anything else runs.
-        channel.waiting -= 1
         return channel
 
     async def _open(self, channel: LocalChannel) -> None:
@@ -159,8 +152,6 @@ class Hub:
             if channel.durable:
                 tops = await self.history.tops([channel.name])
                 channel.locate(tops[channel.name])
-                if channel.incomplete:
-                    self._mender.mend_soon(channel)
         except BaseException:
             self._drop(channel)
             raise
@@ -180,17 +171,5 @@ class Hub:
         async for delivery in self.broker.deliveries():
             if isinstance(delivery, Gap):
                 self._mender.gap.set()
-                continue
-            for packet in delivery:
-                self.deliver(packet)
-
-
-@asynccontextmanager
-async def open_hub(
-    broker: Broker, history: History, presence: Presence, coordination: Coordination, limits: Limits
-) -> AsyncIterator[Hub]:
-    """A hub at work; its tasks end with the scope."""
-    async with open_background() as background:
-        hub = Hub(broker, history, presence, coordination, limits, background)
-        hub.start()
-        yield hub
+            else:
+                self.deliver(delivery)

@@ -7,7 +7,7 @@ together are everything, and the subscriber joins the live set in the same turn 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..history.base import Page
@@ -148,16 +148,10 @@ class Join:
     def _answer(
         self, position: Position, frames: Sequence[Frame], reason: LostBecause | None
     ) -> None:
-        kept = self.channel.durable
-        event = Subscribed(
-            id=self.wanted.id,
-            channel=self.channel.name,
-            epoch=position.epoch if kept else None,
-            offset=position.offset if kept else None,
-            recovered=None if self.wanted.since is None else reason is None,
-            reason=reason,
-            presence=self.roster,
-        )
+        place = asdict(position) if self.channel.durable else {}
+        lost = {} if self.wanted.since is None else {"recovered": reason is None, "reason": reason}
+        id, channel, roster = self.wanted.id, self.channel.name, self.roster
+        event = Subscribed(id=id, channel=channel, presence=roster, **place, **lost)
         pushes, self._pushes = self._pushes or (), None
         for frame in (encode_with(event, messages=frames), *pushes):
             self.session.send(frame)

@@ -2,14 +2,14 @@
 
 from typing import Protocol
 
-from ..protocol.frames import Frame
+from ..protocol.frames import Frame, Run
 
 
 class Link(Protocol):
     """Writes frames to one peer; nothing here raises or calls back."""
 
-    def write(self, frame: Frame) -> None:
-        """Send a frame after those before, soon; what comes after `end` is dropped."""
+    def write(self, frame: Frame | Run) -> None:
+        """Send after what was written before, soon; what comes after `end` is dropped."""
         ...
 
     async def drained(self) -> None:

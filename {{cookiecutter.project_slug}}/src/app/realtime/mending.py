@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ..background import Background
 from ..broker.base import Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import History, Page
 from ..protocol.channels import START, Position
 from ..protocol.errors import Unavailable
 from ..settings import Limits
+from .background import Background
 from .channel import LocalChannel
 
 log = structlog.stdlib.get_logger(__name__)
@@ -34,18 +34,13 @@ class Mender:
     gap: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where anything may have been missed."""
 
-    def take(self, channel: LocalChannel, packet: Packet) -> None:
-        """Let the channel accept a packet; begin to mend it where something is missing."""
-        channel.accept(packet)
-        if channel.incomplete:
-            self.mend_soon(channel)
-
     def feed(self, channel: LocalChannel, page: Page) -> None:
         """Let the channel take what it does not have yet: every read is a repair too."""
+        name, epoch = channel.name, page.epoch
         for each in page.publications:
             if each.offset > channel.position.offset:
-                position = Position(page.epoch, each.offset)
-                self.take(channel, Packet(Kind.MESSAGE, channel.name, each.body, position))
+                position = Position(epoch, each.offset)
+                channel.accept((Packet(Kind.MESSAGE, name, each.body, position),))
 
     def mend_soon(self, channel: LocalChannel) -> None:
         """Repair the channel unless what is missing comes by itself."""

@@ -5,9 +5,9 @@ from secrets import token_hex
 
 from ..auth.base import Authenticator
 from ..settings import Limits
-from ..wheel import Wheel
 from .hub import Hub
 from .namespaces import Directory
+from .wheel import Wheel
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,28 @@
 """A page of a channel's history as clients get it, over the socket and over REST."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from ..history.base import History as Store
-from ..protocol.channels import START, Position
-from ..protocol.codec import encode_message
+from ..protocol.channels import Position
+from ..protocol.codec import encode_message, encode_with
 from ..protocol.commands import History
 from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.events import HistoryPage
 from ..protocol.frames import Frame
-from .namespaces import Namespace
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Messages as they were pushed, ascending, and where the channel stood when they were read."""
-
-    frames: Sequence[Frame]
-    position: Position
-    has_more: bool
-    """Whether more lies in the direction of reading."""
-
-
-async def read_page(store: Store, namespace: Namespace, wanted: History) -> Stretch:
-    """Next after, or next before, an offset; else the newest.
+async def read_page(store: Store, wanted: History) -> Frame:
+    """The `history` reply: next after, or next before, an offset; else the newest.
 
     Raises UNRECOVERABLE if the offset belongs to another epoch.
     """
-    if wanted.after is not None and wanted.before is not None:
+    channel, after, before, limit = wanted.channel, wanted.after, wanted.before, wanted.limit
+    if after is not None and before is not None:
         raise CommandError(ErrorCode.INVALID_MESSAGE, "give after or before", field="before")
-    if not namespace.durable:
-        return Stretch((), START, has_more=False)
-    channel, after, limit = wanted.channel, wanted.after, wanted.limit
     # One more than asked for tells whether there is more.
-    page = await store.read(channel, after=after, before=wanted.before, limit=limit + 1)
-    if wanted.epoch not in (None, "", page.epoch):
+    page = await store.read(channel, after=after, before=before, limit=limit + 1)
+    epoch, top, found = page.epoch, page.top, page.publications
+    if wanted.epoch not in (None, "", epoch):
         raise CommandError(ErrorCode.UNRECOVERABLE, "the numbering began anew", field="epoch")
-    kept = page.publications[:limit] if after is not None else page.publications[-limit:]
-    frames = [encode_message(channel, Position(page.epoch, p.offset), p.body) for p in kept]
-    return Stretch(frames, Position(page.epoch, page.top), len(page.publications) > limit)
+    kept, more = found[:limit] if after is not None else found[-limit:], len(found) > limit
+    reply = HistoryPage(id=wanted.id, channel=channel, epoch=epoch, offset=top, has_more=more)
+    frames = [encode_message(channel, Position(epoch, each.offset), each.body) for each in kept]
+    return encode_with(reply, messages=frames)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,12 +12,15 @@ from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Event, Heartbeat, Limits, Ping, Welcome
-from ..wheel import Deadline
 from .committer import Outcome
-from .handlers import handle
+from .handlers import HANDLERS
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
+from .wheel import Deadline
+
+Commands = Callable[[], Awaitable[AnyCommand | None]]
+"""Gives the next command; None once the client is gone."""
 
 PING = codec.encode(Ping())
 
@@ -36,6 +39,8 @@ class Session:
         """Writes a frame, soon; never waits, never raises."""
         self.published: asyncio.Future[Outcome] | None = None
         """What becomes of the newest publication."""
+        self.drained = link.drained
+        """Returns once the peer can take more."""
         self._link = link
         self._deadlines: list[Deadline] = []
 
@@ -43,17 +48,11 @@ class Session:
         """Write an event."""
         self.send(codec.encode(event))
 
-    async def drained(self) -> None:
-        """Return once the peer can take more."""
-        await self._link.drained()
-
     def end(self, code: CloseCode) -> None:
         """End the connection, after what was written."""
         self._link.end(code, code.reason)
 
-    async def run(
-        self, commands: AsyncIterator[AnyCommand], id: Id | None, first: AnyCommand | None
-    ) -> None:
+    async def run(self, commands: Commands, id: Id | None, first: AnyCommand | None) -> None:
         """Welcome the client, carry out `first` on its behalf, then what it commands."""
         self.node.hub.attach(self)
         try:
@@ -65,7 +64,7 @@ class Session:
             if first is not None and (refused := await self._carry_out(first)):
                 again = refused.code.retryable
                 raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
-            async for command in commands:
+            while command := await commands():
                 await self._carry_out(command)
         finally:
             for deadline in self._deadlines:
@@ -102,7 +101,7 @@ class Session:
                 if self.published and not (isinstance(command, Publish) or self.published.done()):
                     # What was published before this command is carried out before it.
                     await asyncio.wait((self.published,))
-                await handle(self, command)
+                await HANDLERS[command.type](self, command)
             return None
         except CommandError as error:
             refused = error

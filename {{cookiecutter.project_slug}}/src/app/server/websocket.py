@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from ..protocol.errors import CloseCode
-from ..protocol.frames import Frame
+from ..protocol.frames import Frame, Run
 from .turns import turns_of
 
 LINK = "app.link"
@@ -44,7 +44,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[LINK] = self
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Frame | Run) -> None:
         """Write at once if this is the first frame of the turn, else with the others at its end."""
         if self._turn == self._turns.number:
             if self._waits != self._turn:

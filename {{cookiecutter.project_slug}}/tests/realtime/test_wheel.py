@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.wheel import TICK, Wheel
+from app.realtime.wheel import TICK, Wheel
 
-from .realtime.virtual_time import run
+from .virtual_time import run
 
 Story = Callable[[Wheel], Coroutine[Any, Any, None]]
 

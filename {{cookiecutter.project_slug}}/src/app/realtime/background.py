@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from .protocol.errors import CommandError
+from ..protocol.errors import CommandError
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -26,7 +26,7 @@ class Wheel:
 
     def __init__(self) -> None:
         self._slots: dict[int, list[Deadline]] = {}
-        self._turned: int | None = None
+        self._turned = 0
 
     def schedule(
         self, delay: float, action: Callable[[], None], interval: float | None = None
@@ -43,8 +43,7 @@ class Wheel:
     async def run(self) -> None:
         """Turn until cancelled."""
         clock = asyncio.get_running_loop().time
-        if self._turned is None:
-            self._turned = int(clock() / TICK)
+        self._turned = self._turned or int(clock() / TICK)
         while True:
             await asyncio.sleep(TICK)
             while self._turned < int(clock() / TICK):
