@@ -7,7 +7,7 @@ import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from app.protocol.frames import Frame
+from app.protocol.frames import Frame, Run
 from app.server import websocket
 
 from .peer import Peer
@@ -121,26 +121,15 @@ async def test_a_refused_handshake_offers_nothing_and_runs_nothing() -> None:
     assert peer.application.scope is None, REREAD
 
 
-async def test_the_first_frame_of_a_turn_goes_at_once_and_the_others_in_one_write(
-    peer: Peer,
-) -> None:
-    for turn in range(2):
-        texts = [f"{turn}.{number}" for number in range(5)]
-        for text in texts:
-            peer.offered.write(frame(text))
-        assert peer.transport.writes == [frame(texts[0]).wire]
-        await peer.turn()
-        assert peer.transport.writes[1:] == [b"".join(frame(text).wire for text in texts[1:])]
-        assert peer.heard() == texts
-
-
-async def test_everybody_has_a_first_frame_of_the_turn(peer: Peer) -> None:
-    other = await Peer.opened()
-    for each in (peer, other, peer, other):
-        each.offered.write(frame("x"))
-    assert [len(each.transport.writes) for each in (peer, other)] == [1, 1]
-    await peer.turn()
-    assert [each.heard() for each in (peer, other)] == [["x", "x"]] * 2
+async def test_a_frame_and_a_run_of_frames_are_one_write_each_at_once(peer: Peer) -> None:
+    texts = [f"{number}" for number in range(5)]
+    peer.offered.write(frame(texts[0]))
+    peer.offered.write(Run([frame(text) for text in texts[1:]]))
+    assert peer.transport.writes == [
+        frame(texts[0]).wire,
+        b"".join(frame(text).wire for text in texts[1:]),
+    ]
+    assert peer.heard() == texts
 
 
 async def test_a_close_comes_after_what_was_written_and_nothing_after_it(peer: Peer) -> None:

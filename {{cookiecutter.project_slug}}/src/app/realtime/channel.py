@@ -63,7 +63,6 @@ class LocalChannel:
         for packet in packets:
             position = packet.position
             if position is None:
-                self._deliver()
                 self._push(packet)
             elif self.located and position.epoch != self.position.epoch:
                 self.doubted = True
@@ -109,8 +108,12 @@ class LocalChannel:
         """Deliver what is not kept; who comes and goes only to those that asked for it."""
         presence, message = packet.kind is Kind.PRESENCE, packet.kind is Kind.MESSAGE
         frame = encode_message(self.name, None, packet.body) if message else Frame(packet.body)
-        for session in self.watching if presence else self.live:
-            session.send(frame)
+        if presence:
+            self._deliver()
+            for session in self.watching:
+                session.send(frame)
+        else:
+            self._released.append(frame)
         for join in self.joins.values():
             if join.presence or not presence:
                 join.push(frame)

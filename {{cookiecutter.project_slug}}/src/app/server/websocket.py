@@ -3,7 +3,6 @@
 It rests on parts of uvicorn that are not promised; `tests/server/test_websocket.py` pins them.
 """
 
-from itertools import islice
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,7 +12,6 @@ from websockets.protocol import State
 
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
-from .turns import turns_of
 
 LINK = "app.link"
 """What the link is called in `scope["extensions"]`."""
@@ -23,18 +21,18 @@ CLOSE_SECONDS = 5.0
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One connection: frames made once for all recipients, joined, and written without waiting."""
+    """One connection: frames made once for all recipients, and written without waiting.
+
+    Each write is a system call, which is what a delivery costs; what can be joined comes as a Run.
+    """
 
     limit = 1_048_576
     """Bytes that may wait for the peer; beyond it, it is a slow consumer."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._turns = turns_of(self.loop)
-        self._turn = -1
-        self._waits = -1
+        self._flowing = True
         self._outbox: list[bytes] = []
-        self._counted = 0
         self._buffered = 0
 
     def handle_connect(self, event: Request) -> None:
@@ -45,26 +43,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             extensions[LINK] = self
 
     def write(self, frame: Frame | Run) -> None:
-        """Write at once if this is the first frame of the turn, else with the others at its end."""
-        if self._turn == self._turns.number:
-            if self._waits != self._turn:
-                self._waits = self._turn
-                self._turns.waiting.append(self)
+        """Write, or keep it for when the peer takes more, as long as that stays bounded."""
+        if self._flowing:
+            self.transport.write(frame.wire)
+        elif self._open:
             self._outbox.append(frame.wire)
-            return
-        self._turn = self._turns.begin()
-        self._outbox.append(frame.wire)
-        self.flush()
-
-    def flush(self) -> None:
-        """Hand what waits to the transport if the peer takes it; else see that it stays bounded."""
-        if not self._open:
-            self._outbox.clear()
-        elif self.writable.is_set():
-            self._hand_over()
-        else:
-            self._buffered += sum(map(len, islice(self._outbox, self._counted, None)))
-            self._counted = len(self._outbox)
+            self._buffered += len(frame.wire)
             if self._buffered > self.limit:
                 self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
@@ -72,10 +56,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def _open(self) -> bool:
         return not (self.close_sent or self.disconnected) and self.conn.state is State.OPEN
 
-    def _hand_over(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        self._counted = self._buffered = 0
-        self.transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
+    def _flush(self) -> None:
+        outbox, self._outbox, self._buffered = self._outbox, [], 0
+        self.transport.write(b"".join(outbox))
 
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
@@ -86,8 +69,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not self._open:
             return
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
-            self._hand_over()
+            self._flush()
         self._outbox.clear()
+        self._flowing = False
         self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -98,16 +82,31 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        """The peer takes no more for now."""
+        super().pause_writing()
+        self._flowing = False
+
     def resume_writing(self) -> None:
         """The peer takes more."""
         super().resume_writing()
-        self.flush()
+        if self._open:
+            self._flowing = True
+            if self._outbox:
+                self._flush()
 
     def shutdown(self) -> None:
         """The server ends: what was written goes before the close."""
         if self._outbox and self._open:
-            self._hand_over()
+            self._flush()
+        self._flowing = False
         super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone."""
+        self._flowing = False
+        self._outbox.clear()
+        super().connection_lost(exc)
 
     def handle_close(self, event: Received) -> None:
         """The peer leaves, and has so long to read what it was told."""
@@ -126,5 +125,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def _cut_later(self) -> None:
         # A closed transport stays until its buffer was read, and tells nobody before.
+        self._flowing = False
         if self.close_timer is None:
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
