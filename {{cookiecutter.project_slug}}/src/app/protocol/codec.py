@@ -60,12 +60,8 @@ def encode_body(
 
     Stores and brokers carry it as it is; `encode_message` makes it a frame.
     """
-    body = b'"message_id":%b,"sent_at":%b,"from":%b,"data":%b' % (
-        to_json(message_id),
-        to_json(sent_at),
-        to_json(sender, exclude_none=True),
-        data,
-    )
+    parts = to_json(message_id), to_json(sent_at), to_json(sender, exclude_none=True), data
+    body = b'"message_id":%b,"sent_at":%b,"from":%b,"data":%b' % parts
     return body if key is None else b'%b,"key":%b' % (body, to_json(key))
 
 

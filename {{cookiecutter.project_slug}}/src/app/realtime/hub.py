@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -125,7 +124,7 @@ class Hub:
 
     def deliver(self, packets: Sequence[Packet]) -> None:
         """Hand packets to the subscribers here; begin to mend where something is missing."""
-        for name, run in groupby(packets, key=attrgetter("channel")):
+        for name, run in groupby(packets, key=lambda packet: packet.channel):
             # The broker may still yield what was sent to a channel that this node just left.
             if channel := self.channels.get(name):
                 channel.accept(run)
