@@ -20,9 +20,10 @@ from .adapters import (
     open_presence,
 )
 from .auth.dependencies import KeySettings
-from .http import channels, health, websocket
+from .http import channels, health, metrics, websocket
 from .http.errors import install_errors
 from .http.page import FOLDER, Modules, Page, page_router
+from .metrics import QUEUE_BYTES
 from .observability import configure_structlog, log_config
 from .realtime.background import open_background
 from .realtime.hub import Hub
@@ -57,8 +58,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         )
         for name in demo.rooms:
             await directory.create(f"chat:{name}", name.capitalize(), "server")
-        background.keep("wheel", wheel.run)
         hub = Hub(broker, history, presence, coordination, limits, background)
+        background.keep("wheel", wheel.run)
+        wheel.schedule(1, lambda: QUEUE_BYTES.set(hub.buffered), 1)
         node = Node(hub, directory, authenticator, wheel, limits)
         yield {**State(node=node, api_key=KeySettings().api_key)}
 
@@ -74,7 +76,7 @@ def create_app() -> FastAPI:
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
     install_errors(app)
     app.router.routes.extend(websocket.routes)
-    for router in (health.router, channels.router, open_accounts().router):
+    for router in (health.router, metrics.router, channels.router, open_accounts().router):
         app.include_router(router)
     for feature in FEATURES:
         if feature.router is not None:

@@ -87,6 +87,21 @@ async def test_what_was_sent_does_not_count_any_more() -> None:
     assert len(server.sent) == 11 and server.sent[-1] == (1000, "bye")
 
 
+async def test_what_the_server_has_not_taken_yet_is_told() -> None:
+    server = Server()
+    link = AsgiLink(server.send, 1000)
+    running = asyncio.create_task(link.run())
+    server.flowing.clear()
+    for _ in range(3):
+        link.write(Frame(b"x" * 60))
+    assert link.buffered == 180
+    server.flowing.set()
+    await link.drained()
+    assert link.buffered == 0
+    link.end(1000, "")
+    await running
+
+
 async def test_nobody_waits_for_a_peer_that_is_gone() -> None:
     server = Server()
     link = AsgiLink(server.send, 1000)

@@ -113,6 +113,7 @@ class Peer:
         self.flowing.set()
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.buffered = 0
 
     # the link
 

@@ -49,6 +49,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds since the loop began."""
         return self._jump.now
 
+    def block(self, seconds: float) -> None:
+        """Let time pass in which nothing runs."""
+        self._jump.now += seconds
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Carry out a coroutine in virtual time."""

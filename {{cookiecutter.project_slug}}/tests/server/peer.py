@@ -21,6 +21,7 @@ class Transport(asyncio.Transport):
         self.writes: list[bytes] = []
         self.closed = self.aborted = False
         self.reading = True
+        self.buffered = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Record one system call."""
@@ -33,6 +34,10 @@ class Transport(asyncio.Transport):
     def abort(self) -> None:
         """Record it."""
         self.closed = self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        """As many bytes as the test says."""
+        return self.buffered
 
     def is_closing(self) -> bool:
         """Whether it was closed."""

@@ -39,6 +39,16 @@ async def test_what_waits_goes_in_one_write_once_the_peer_takes_more(stuck: Peer
     await drained
 
 
+async def test_what_waits_is_told_with_what_the_transport_holds(stuck: Peer) -> None:
+    stuck.transport.buffered = 7
+    for number in range(3):
+        stuck.offered.write(frame(number))
+        await stuck.turn()
+    assert stuck.offered.buffered == 307
+    stuck.protocol.resume_writing()
+    assert stuck.offered.buffered == 7
+
+
 async def test_what_was_taken_no_longer_counts(stuck: Peer) -> None:
     for _ in range(3):
         for number in range(10):

@@ -1,1 +1,1 @@
-"""The edge: the socket, REST, health and the demo page."""
+"""The edge: the socket, REST, health, metrics and the demo page."""

@@ -32,10 +32,11 @@ class AsgiLink:
     def __init__(self, send: Send, limit: int) -> None:
         self.overdue = False
         """Whether the end took too long."""
+        self.buffered = 0
+        """Bytes that the server has not taken yet."""
         self._send = send
         self._limit = limit
         self._frames: deque[Frame] = deque()
-        self._buffered = 0
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -48,10 +49,10 @@ class AsgiLink:
         if self._ending is not None:
             return
         self._frames.extend(frame.frames)
-        self._buffered += sum(len(each.payload) for each in frame.frames)
+        self.buffered += sum(len(each.payload) for each in frame.frames)
         self._empty.clear()
         self._wake.set()
-        if self._buffered > self._limit:
+        if self.buffered > self._limit:
             self._frames.clear()
             self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
@@ -91,7 +92,7 @@ class AsgiLink:
         while self._frames:
             frame = self._frames.popleft()
             await self._send({"type": "websocket.send", "text": frame.payload.decode()})
-            self._buffered -= len(frame.payload)
+            self.buffered -= len(frame.payload)
         self._empty.set()
 
     def _give_up(self) -> None:

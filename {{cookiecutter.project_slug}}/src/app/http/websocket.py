@@ -2,11 +2,13 @@
 
 import json
 from functools import partial
+from time import monotonic
 
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from .. import metrics
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
@@ -29,15 +31,22 @@ class Socket:
         # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        async with open_link(scope, send, node.limits.outbox_bytes) as link:
-            try:
-                if chosen not in (SUBPROTOCOL, None):
-                    raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
-                first = _subscription(connection)
-                principal = await node.authenticator.at_handshake(connection)
-                await serve(node, link, partial(_message, receive), principal, first)
-            except Disconnect as refused:
-                link.end(refused.code, refused.reason)
+        opened = monotonic()
+        metrics.CONNECTIONS.inc()
+        metrics.ACTIVE.inc()
+        try:
+            async with open_link(scope, send, node.limits.outbox_bytes) as link:
+                try:
+                    if chosen not in (SUBPROTOCOL, None):
+                        raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
+                    first = _subscription(connection)
+                    principal = await node.authenticator.at_handshake(connection)
+                    await serve(node, link, partial(_message, receive), principal, first)
+                except Disconnect as refused:
+                    link.end(refused.code, refused.reason)
+        finally:
+            metrics.ACTIVE.dec()
+            metrics.DURATION.observe(monotonic() - opened)
 
 
 async def _message(receive: Receive) -> str | bytes | None:

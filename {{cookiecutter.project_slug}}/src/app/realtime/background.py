@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from .. import metrics
 from ..protocol.errors import CommandError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -40,7 +41,8 @@ class Background:
             except Exception:
                 log.exception("background task failed", task=name)
             self.failing.add(name)
-            await asyncio.sleep(RESTART_SECONDS)
+            with metrics.FAILING.track_inprogress():
+                await asyncio.sleep(RESTART_SECONDS)
             self.failing.discard(name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from .. import metrics
 from ..broker.base import Kind, Packet
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message, encode_with
@@ -101,6 +102,7 @@ class LocalChannel:
             run, self._released = Run(self._released), []
             for session in self.live:
                 session.send(run)
+            metrics.SENT.inc(len(run.frames) * len(self.live))
         if self.incomplete:
             self._mend(self)
 
@@ -112,6 +114,7 @@ class LocalChannel:
             self._deliver()
             for session in self.watching:
                 session.send(frame)
+            metrics.SENT.inc(len(self.watching))
         else:
             self._released.append(frame)
         for join in self.joins.values():

@@ -4,9 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 import structlog
 
+from .. import metrics
 from ..broker.base import Broker, Kind, Packet
 from ..history.base import Draft, History, Receipt
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
@@ -17,7 +19,8 @@ MOST_WAITING = 10_000
 MOST_AT_ONCE = 500
 
 Outcome = Receipt | CommandError
-_Waiting = tuple[Draft, asyncio.Future[Outcome]]
+_Waiting = tuple[Draft, asyncio.Future[Outcome], float]
+"""A draft, what becomes of it, and when it was submitted."""
 
 
 @dataclass(eq=False)
@@ -37,7 +40,7 @@ class Committer:
         """Have a draft stored and announced; the future has a receipt, or why there is none."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append((draft, outcome))
+            self._waiting.append((draft, outcome, monotonic()))
             self._wake.set()
         else:
             busy = CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
@@ -55,14 +58,15 @@ class Committer:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         packets: list[Packet] = []
-        outcomes = await self._append([draft for draft, _ in batch])
-        for (draft, waiting), outcome in zip(batch, outcomes, strict=True):
+        outcomes = await self._append([draft for draft, _, _ in batch])
+        for (draft, waiting, _), outcome in zip(batch, outcomes, strict=True):
             if not waiting.done():
                 waiting.set_result(outcome)
             if isinstance(outcome, Receipt):
                 packets.append(Packet(Kind.MESSAGE, draft.channel, outcome.body, outcome.position))
         # Subscribers here need no broker: its echo is dropped by offset.
         self.deliver(packets)
+        metrics.DELIVERY_LAG.observe(monotonic() - batch[0][2])
         if packets and not self.history.carries:
             await self._announce(packets)
 

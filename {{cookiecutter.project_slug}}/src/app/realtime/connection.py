@@ -7,6 +7,7 @@ from time import monotonic
 
 import structlog
 
+from .. import metrics
 from ..auth.base import Principal
 from ..protocol import codec
 from ..protocol.commands import AnyCommand, Auth, Id
@@ -65,6 +66,7 @@ async def _proof(node: Node, link: Link, commands: Commands) -> Auth | None:
 async def _next(inbox: Inbox, link: Link) -> AnyCommand | None:
     """The next command; what is none is answered with an error."""
     while (message := await inbox()) is not None:
+        metrics.RECEIVED.inc()
         try:
             if isinstance(message, bytes):
                 raise CommandError(ErrorCode.UNSUPPORTED, "send text: this is v1.json")

@@ -62,6 +62,11 @@ class Hub:
         self.background.keep("attendance", self._attendance.run)
         self.background.keep("sweep", self._mender.sweep)
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for peers that do not read."""
+        return sum(session.buffered for session in self.sessions.values())
+
     def attach(self, session: "Session") -> None:
         """Make a session known; it is reachable from here on."""
         self.sessions[session.id] = session

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from .. import metrics
 from ..history.base import Page
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode_message, encode_with
@@ -152,6 +153,8 @@ class Join:
         lost = {} if self.wanted.since is None else {"recovered": reason is None, "reason": reason}
         id, channel, roster = self.wanted.id, self.channel.name, self.roster
         event = Subscribed(id=id, channel=channel, presence=roster, **place, **lost)
+        if lost:
+            metrics.RECOVERIES[reason or "recovered"].inc()
         pushes, self._pushes = self._pushes or (), None
         for frame in (encode_with(event, messages=frames), *pushes):
             self.session.send(frame)

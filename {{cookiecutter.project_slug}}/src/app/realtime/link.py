@@ -12,6 +12,11 @@ class Link(Protocol):
         """Send after what was written before, soon; what comes after `end` is dropped."""
         ...
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for the peer."""
+        ...
+
     async def drained(self) -> None:
         """Return once the peer can take more, or never will."""
         ...

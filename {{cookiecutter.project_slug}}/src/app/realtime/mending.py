@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from .. import metrics
 from ..broker.base import Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import History, Page
@@ -89,6 +90,8 @@ class Mender:
         if before == START and page.epoch:
             # Nothing had been published: the first publication tells the epoch.
             channel.locate(Position(top.epoch, 0))
+        else:
+            metrics.REPAIRS.inc()
         if top.epoch != channel.position.epoch:
             channel.restate(top, "epoch_changed")
         elif top.offset < before.offset:

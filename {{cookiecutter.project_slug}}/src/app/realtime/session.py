@@ -44,6 +44,11 @@ class Session:
         self._link = link
         self._deadlines: list[Deadline] = []
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for the peer."""
+        return self._link.buffered
+
     def reply(self, event: Event) -> None:
         """Write an event."""
         self.send(codec.encode(event))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .. import metrics
+
 TICK = 0.1
 """Seconds between two turns: how late a deadline may be."""
 
@@ -45,7 +47,9 @@ class Wheel:
         clock = asyncio.get_running_loop().time
         self._turned = self._turned or int(clock() / TICK)
         while True:
+            due = clock() + TICK
             await asyncio.sleep(TICK)
+            metrics.LOOP_LAG.observe(clock() - due)
             while self._turned < int(clock() / TICK):
                 self._turned += 1
                 for deadline in self._slots.pop(self._turned, ()):

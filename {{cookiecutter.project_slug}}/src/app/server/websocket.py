@@ -10,6 +10,7 @@ from websockets.frames import Frame as Received
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from .. import metrics
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 
@@ -60,6 +61,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         outbox, self._outbox, self._buffered = self._outbox, [], 0
         self.transport.write(b"".join(outbox))
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait for the peer, here and in the transport."""
+        return self._buffered + self.transport.get_write_buffer_size()
+
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
         await self.writable.wait()
@@ -68,6 +74,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Close after what was written; a peer that does not read is cut."""
         if not self._open:
             return
+        metrics.CLOSES.labels(code).inc()
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
