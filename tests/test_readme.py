@@ -102,9 +102,8 @@ def test_its_commands_do_what_it_says(
     assert "'text': 'hello'" in said[1]
 
 
-def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path) -> None:
-    project = fresh(**answers)
-    (_, module) = blocks(project, "python")
+def declare(project: Project, module: str, tools: Path) -> None:
+    """Make a namespace of a module, as the README says, and check the project."""
     (project.path / "src/app/features/polls.py").write_text(module, encoding="utf-8")
     adapters = project.path / "src/app/adapters.py"
     edited = re.sub(r"(from \.features import .*)", r"\1, polls", adapters.read_text("utf-8"))
@@ -114,12 +113,60 @@ def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path)
     project.run("ruff", "check", "--no-cache", "src")
     project.run("ruff", "format", "--no-cache", "--check", "src")
     project.run(tools / "mypy", "--cache-dir", os.devnull, "src/app/adapters.py")
+
+
+def vote(address: str, poll: str, choice: str) -> object:
+    """Vote in a poll, with the key."""
+    say = ["-H", "X-API-Key: demo", "-H", "Content-Type: application/json", "-d"]
+    url = f"localhost:8000/api/channels/polls:{poll}/messages"
+    return curl([url, *say, json.dumps({"data": {"choice": choice}})], address)
+
+
+def refusal(address: str, poll: str, choice: str) -> tuple[int, str]:
+    """Status and answer of a vote that is refused."""
+    with pytest.raises(HTTPError) as refused:
+        vote(address, poll, choice)
+    with refused.value as answer:
+        return answer.code, answer.read().decode()
+
+
+def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path) -> None:
+    project = fresh(**answers)
+    (_, module, _) = blocks(project, "python")
+    declare(project, module, tools)
     with serving(project, tools / "python", APP_API_KEY="demo") as address:
-        say = ["-H", "X-API-Key: demo", "-H", "Content-Type: application/json", "-d"]
-        url = "localhost:8000/api/channels/polls:lunch/messages"
-        assert curl([url, *say, '{"data": {"choice": "yes"}}'], address)["offset"] == 1
-        with pytest.raises(HTTPError) as refused:
-            curl([url, *say, '{"data": {"choice": "maybe"}}'], address)
-        assert refused.value.code == 422
-        assert "choice" in refused.value.read().decode()
-        refused.value.close()
+        assert vote(address, "lunch", "yes")["offset"] == 1
+        status, answer = refusal(address, "lunch", "maybe")
+        assert status == 422
+        assert "choice" in answer
+
+
+def test_a_rule_that_looks_something_up_works_and_can_be_tested(
+    answers: dict[str, str], fresh: Bake, tools: Path
+) -> None:
+    project = fresh(**answers)
+    (_, module, rule) = blocks(project, "python")
+    (head, *body, _), (imports, *rest) = module.split("\n\n\n"), rule.split("\n\n\n")
+    whole = project.path / "whole.py"
+    whole.write_text("\n\n\n".join([f"{head}\n{imports}", *body, *rest]), encoding="utf-8")
+    project.run("ruff", "check", "--no-cache", "--select", "I", "--fix", whole)
+    declare(project, whole.read_text("utf-8"), tools)
+    with serving(project, tools / "python", APP_API_KEY="demo") as address:
+        assert vote(address, "lunch", "yes")["offset"] == 1
+        assert refusal(address, "dinner", "yes")[0] == 403
+
+    (override,) = re.findall(r"`(app\.dependency_overrides.*)`", project.text("README.md"))
+    program = f"""
+from fastapi.testclient import TestClient
+from app.features.polls import open_polls
+from app.main import app
+
+{override}
+with TestClient(app, headers={{"X-API-Key": "demo"}}) as client:
+    for poll in ("lunch", "dinner"):
+        path = f"/api/channels/polls:{{poll}}/messages"
+        answer = client.post(path, json={{"data": {{"choice": "yes"}}}})
+        print(answer.status_code)
+"""
+    done = project.run(tools / "python", "-c", program, PYTHONPATH="src", APP_API_KEY="demo")
+    assert done.stdout.split() == ["403", "201"]

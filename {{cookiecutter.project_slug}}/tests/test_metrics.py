@@ -14,7 +14,7 @@ from app.realtime.background import RESTART_SECONDS, open_background
 from app.realtime.publishing import compose
 from app.realtime.wheel import TICK, Wheel
 
-from .realtime.stage import TALK, open_node, welcomed
+from .realtime.stage import open_node, welcomed
 from .realtime.virtual_time import VirtualLoop, run
 
 
@@ -67,7 +67,8 @@ async def test_a_repair_is_counted_but_not_how_a_channel_learns_that_it_began() 
         await ann.hear_type("message")
         assert value("realtime_repairs_total") == before
         wanted = Publish(type="publish", channel="talk:x", data={"text": "said elsewhere"})
-        await history.append([compose(TALK, Member(id="bob"), wanted)])
+        said = b'{"text":"said elsewhere"}'
+        await history.append([compose(Member(id="bob"), wanted, said)])
         await ann.hear_type("message")
         assert value("realtime_repairs_total") == before + 1
 

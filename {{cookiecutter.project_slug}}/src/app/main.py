@@ -61,7 +61,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         hub = Hub(broker, history, presence, coordination, limits, background)
         background.keep("wheel", wheel.run)
         wheel.schedule(1, lambda: QUEUE_BYTES.set(hub.buffered), 1)
-        node = Node(hub, directory, authenticator, wheel, limits)
+        node = Node(
+            hub,
+            directory,
+            authenticator,
+            wheel,
+            limits,
+            overrides=lambda: app.dependency_overrides,
+        )
         yield {**State(node=node, api_key=KeySettings().api_key)}
 
 

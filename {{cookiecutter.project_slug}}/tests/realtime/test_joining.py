@@ -11,7 +11,7 @@ from app.realtime.publishing import compose
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import Frame
-from .stage import TALK, GatedHistory, open_node, welcomed
+from .stage import GatedHistory, open_node, welcomed
 
 KEPT = 10
 FURTHEST = 20
@@ -179,10 +179,11 @@ async def test_the_last_messages_are_the_last_ones_on_a_node_that_lags() -> None
         welcomed(node, "bob") as bob,
     ):
         await ann.ask(type="subscribe", channel="talk:x")
-        said = Publish(type="publish", channel="talk:x", data={"text": "x"})
+        wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
         ann.say(type="publish", channel="talk:x", data={"text": "x"})
         await ann.hear_type("message")
-        await history.append([compose(TALK, Member(id="eve"), said) for _ in range(9)])
+        said = b'{"text":"x"}'
+        await history.append([compose(Member(id="eve"), wanted, said) for _ in range(9)])
         subscribed = await bob.ask(type="subscribe", channel="talk:x", last=2)
         assert [each["offset"] for each in subscribed["messages"]] == [9, 10]
         assert subscribed["offset"] == 10

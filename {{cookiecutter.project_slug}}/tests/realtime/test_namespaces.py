@@ -45,9 +45,9 @@ async def refusal(attempt: Any) -> tuple[str, str | None]:
 
 def test_a_payload_is_checked_and_completed() -> None:
     points = Namespace("points", payload=Point)
-    assert json.loads(points.encode({"x": 1})) == {"x": 1, "y": 0}
+    assert json.loads(points.encode(points.check({"x": 1}))) == {"x": 1, "y": 0}
     with pytest.raises(CommandError) as refused:
-        points.encode({"x": "far"})
+        points.check({"x": "far"})
     assert (refused.value.code, refused.value.field) == ("invalid_message", "data.x")
     assert "far" not in refused.value.message
 
@@ -55,7 +55,7 @@ def test_a_payload_is_checked_and_completed() -> None:
 def test_a_place_deep_inside_is_named_in_bounds() -> None:
     deep = Namespace("deep", payload=dict[str, int])
     with pytest.raises(CommandError) as refused:
-        deep.encode({"x" * 1000: "no number"})
+        deep.check({"x" * 1000: "no number"})
     assert refused.value.field is not None
     assert len(refused.value.field) == 128
 

@@ -13,6 +13,7 @@ from ..protocol.commands import History, Json, Key, Publish
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import HistoryPage, Message, Ok, PresenceReply
 from ..realtime import publishing
+from ..realtime.hooks import admit
 from ..realtime.reading import read_page
 
 router = APIRouter(prefix="/api/channels/{channel}", tags=["channels"])
@@ -59,7 +60,8 @@ async def history(
     wanted: Annotated[History, Depends(_window)], node: CurrentNode, principal: CurrentPrincipal
 ) -> Response:
     """Next after, or next before, an offset; else the newest. Subscribe with `since` to go on."""
-    await node.directory.readable(principal, wanted.channel)
+    namespace = await node.directory.readable(principal, wanted.channel)
+    await admit(namespace, node, principal, wanted.channel)
     page = await read_page(node.hub.history, wanted)
     return Response(page.payload, media_type="application/json")
 
@@ -69,6 +71,7 @@ async def presence(
     channel: Channel, node: CurrentNode, principal: CurrentPrincipal
 ) -> PresenceReply:
     """Who is here, over all nodes; `users` may be cut short, `count` is not."""
-    await node.directory.readable(principal, channel)
+    namespace = await node.directory.readable(principal, channel)
+    await admit(namespace, node, principal, channel)
     roster = await node.hub.roster(channel)
     return PresenceReply(channel=channel, users=roster.users, count=roster.count)

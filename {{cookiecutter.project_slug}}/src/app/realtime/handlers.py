@@ -11,6 +11,7 @@ from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, ErrorCode
 from . import publishing
 from .committer import Outcome
+from .hooks import admit
 from .reading import read_page
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ async def subscribe(session: "Session", command: commands.Subscribe) -> None:
     if len(session.subscriptions) >= node.limits.channels_per_connection:
         raise CommandError(ErrorCode.LIMIT_EXCEEDED, "too many channels on one connection")
     namespace = await node.directory.enter(session.principal, channel)
+    await admit(namespace, node, session.principal, channel)
     await node.hub.subscribe(session, namespace, command)
 
 
@@ -84,14 +86,17 @@ async def signal(session: "Session", command: commands.Signal) -> None:
 
 async def history(session: "Session", command: commands.History) -> None:
     """Read a page of what was said."""
-    await session.node.directory.readable(session.principal, command.channel)
-    session.send(await read_page(session.node.hub.history, command))
+    channel, node = command.channel, session.node
+    namespace = await node.directory.readable(session.principal, channel)
+    await admit(namespace, node, session.principal, channel)
+    session.send(await read_page(node.hub.history, command))
 
 
 async def presence(session: "Session", command: commands.Presence) -> None:
     """Say who is in a channel."""
     channel, node = command.channel, session.node
-    await node.directory.readable(session.principal, channel)
+    namespace = await node.directory.readable(session.principal, channel)
+    await admit(namespace, node, session.principal, channel)
     roster = await node.hub.roster(channel)
     session.reply(events.PresenceReply(id=command.id, channel=channel, **dict(roster)))
 

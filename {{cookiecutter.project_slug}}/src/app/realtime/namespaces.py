@@ -12,6 +12,7 @@ from ..auth.base import Principal
 from ..auth.policy import Policy
 from ..history.base import Room, Rooms
 from ..protocol.errors import CommandError, ErrorCode
+from .hooks import Hook
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Namespace:
     """A kind of channel, declared in one place: `chat` is the kind of `chat:lobby`.
 
     `payload` is the type that `data` must have; what is `durable` is kept and can be recovered;
-    a `listed` channel exists only once it was created as a room.
+    a `listed` channel exists only once it was created as a room. The hooks are asked last, before
+    an operation is carried out.
     """
 
     name: str
@@ -28,19 +30,24 @@ class Namespace:
     presence: bool = False
     listed: bool = False
     policy: Policy = field(default_factory=Policy)
+    on_subscribe: Hook | None = None
+    on_publish: Hook | None = None
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.payload)
 
-    def encode(self, data: object) -> bytes:
-        """The data as JSON, checked; raises CommandError for what is no payload of this kind."""
+    def check(self, data: object) -> Any:
+        """The data as a payload; raises CommandError for what is none of this kind."""
         try:
-            payload = self._adapter.validate_python(data)
+            return self._adapter.validate_python(data)
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(["data", *(str(part) for part in problem["loc"])])[:128]
             raise CommandError(ErrorCode.INVALID_MESSAGE, problem["msg"], field=place) from None
+
+    def encode(self, payload: Any) -> bytes:
+        """A payload as JSON."""
         return self._adapter.dump_json(payload)
 
 

@@ -1,7 +1,9 @@
 """What all sessions of this process share."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
+from typing import Any
 
 from ..auth.base import Authenticator
 from ..settings import Limits
@@ -20,3 +22,5 @@ class Node:
     wheel: Wheel
     limits: Limits
     id: str = field(default_factory=lambda: token_hex(4))
+    overrides: Callable[[], Mapping[Callable[..., Any], Callable[..., Any]]] = dict
+    """The dependencies that tests replaced, as they are now."""

@@ -13,7 +13,7 @@ from ..protocol.commands import Publish
 from ..protocol.errors import CommandError
 from ..protocol.events import Member, Ok
 from .committer import Outcome
-from .namespaces import Namespace
+from .hooks import revise
 from .node import Node
 
 
@@ -25,7 +25,10 @@ async def publish(
     The future tells what became of it; there is none where nothing is kept.
     """
     namespace = await node.directory.writable(principal, wanted.channel)
-    return await node.hub.publish(namespace, compose(namespace, principal.member, wanted))
+    payload = namespace.check(wanted.data)
+    said = namespace.encode(payload)
+    instead = await revise(namespace, node, principal, wanted.channel, payload)
+    return await node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
 
 
 def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
@@ -38,19 +41,21 @@ def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
     return Ok(id=wanted.id, channel=wanted.channel, epoch=epoch, offset=offset, duplicate=again)
 
 
-def compose(namespace: Namespace, sender: Member, wanted: Publish) -> Draft:
-    """What history takes; raises CommandError for data that is no payload of the namespace."""
+def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None = None) -> Draft:
+    """What history takes: the payload that was said, or another instead, both as JSON.
+
+    A key stands for what was said.
+    """
     message_id, now = uuid4().hex, datetime.now(UTC)
-    encoded = namespace.encode(wanted.data)
     sent_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Draft(
         channel=wanted.channel,
         sender=sender.id,
         message_id=message_id,
         sent_at=now,
-        body=encode_body(message_id, sent_at, sender, encoded, wanted.key),
+        body=encode_body(message_id, sent_at, sender, instead or said, wanted.key),
         key=wanted.key,
-        digest=None if wanted.key is None else _digest(encoded),
+        digest=None if wanted.key is None else _digest(said),
     )
 
 

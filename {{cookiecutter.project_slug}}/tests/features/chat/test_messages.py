@@ -12,7 +12,7 @@ SAYING = feature.namespace
 
 @pytest.mark.parametrize("text", ["x", "x" * 4000, "👩‍👩‍👧", " ", "<b>&amp;</b>", "\n\t\r"])
 def test_a_message_is_text(text: str) -> None:
-    assert json.loads(SAYING.encode({"text": text})) == {"text": text}
+    assert json.loads(SAYING.encode(SAYING.check({"text": text}))) == {"text": text}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_message_is_text(text: str) -> None:
 )
 def test_and_nothing_else(data: object, field: str) -> None:
     with pytest.raises(CommandError) as refused:
-        SAYING.encode(data)
+        SAYING.check(data)
     assert (refused.value.code, refused.value.field) == ("invalid_message", field)
 
 
