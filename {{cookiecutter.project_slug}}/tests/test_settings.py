@@ -49,6 +49,8 @@ def test_a_variable_has_the_prefix(bare: pytest.MonkeyPatch) -> None:
         ("APP_LOG_LEVEL", "loud"),
         ("APP_LOG_FORMAT", "xml"),
         ("APP_GRACE_SECONDS", "0"),
+        ("APP_COMPRESSION", "brotli"),
+        ("APP_COMPRESSION_THRESHOLD", "0"),
         ("APP_MAX_MESSAGE_BYTES", "0"),
         ("APP_AUTH_SECONDS", "-1"),
         ("APP_COMMAND_SECONDS", "soon"),

@@ -57,6 +57,8 @@ class Limits(Section):
     heartbeat_timeout_seconds: Positive = 10
     channels_per_connection: Count = 128
     outbox_bytes: Count = 1_048_576
+    compression: bool = False
+    compression_threshold: Count = 1024
     history_page: Annotated[int, Field(ge=1, le=1000)] = 100
     recovery_limit: Count = 10_000
     repair_limit: Count = 1_000

@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.client import ClientProtocol
+from websockets.extensions import ClientExtensionFactory
 from websockets.frames import Frame as Received
 from websockets.frames import Opcode
 from websockets.uri import parse_uri
@@ -76,16 +77,16 @@ class Application:
 class Peer:
     """A protocol on a recording transport, past the handshake."""
 
-    def __init__(self) -> None:
+    def __init__(self, *extensions: ClientExtensionFactory) -> None:
         self.application = Application()
         self.transport = Transport()
-        self.client = ClientProtocol(parse_uri("ws://localhost/"))
+        self.client = ClientProtocol(parse_uri("ws://localhost/"), extensions=extensions or None)
         self.protocol = SocketProtocol(configured(self.application), ServerState(), {})
 
     @classmethod
-    async def opened(cls) -> "Peer":
+    async def opened(cls, *extensions: ClientExtensionFactory) -> "Peer":
         """Shake hands."""
-        peer = cls()
+        peer = cls(*extensions)
         peer.protocol.connection_made(peer.transport)
         peer.client.send_request(peer.client.connect())
         peer.tell()

@@ -34,11 +34,13 @@ def test_the_constructor_of_uvicorn_takes_what_it_took() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("data_received", ["self", "data"]),
         ("handle_close", ["self", "event"]),
         ("handle_connect", ["self", "event"]),
         ("handle_parser_exception", ["self"]),
         ("keepalive_timeout", ["self"]),
         ("pause_writing", ["self"]),
+        ("receive", ["self"]),
         ("resume_writing", ["self"]),
         ("run_asgi", ["self"]),
         ("shutdown", ["self"]),

@@ -17,6 +17,7 @@ from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 from ..realtime.link import Link
 from ..server.websocket import LINK, SocketProtocol
+from ..settings import Limits
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -102,15 +103,16 @@ class AsgiLink:
 
 
 @asynccontextmanager
-async def open_link(scope: Scope, send: Send, limit: int) -> AsyncIterator[Link]:
+async def open_link(scope: Scope, send: Send, limits: Limits) -> AsyncIterator[Link]:
     """The link that the server offers, or one over `send`; closed when the scope ends."""
     offered: SocketProtocol | None = scope["extensions"].get(LINK)
     if offered is not None:
-        offered.limit = limit
+        offered.limit = limits.outbox_bytes
+        offered.threshold = limits.compression_threshold
         yield offered
         return
     _warn()
-    link = AsgiLink(send, limit)
+    link = AsgiLink(send, limits.outbox_bytes)
     writer = asyncio.create_task(link.run())
     try:
         yield link

@@ -35,7 +35,7 @@ class Socket:
         metrics.CONNECTIONS.inc()
         metrics.ACTIVE.inc()
         try:
-            async with open_link(scope, send, node.limits.outbox_bytes) as link:
+            async with open_link(scope, send, node.limits) as link:
                 try:
                     if chosen not in (SUBPROTOCOL, None):
                         raise Disconnect(CloseCode.UNSUPPORTED_VERSION)

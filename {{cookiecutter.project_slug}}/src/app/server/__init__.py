@@ -24,5 +24,5 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "ws_max_size": limits.max_message_bytes,
         "ws_ping_interval": limits.heartbeat_seconds,
         "ws_ping_timeout": limits.heartbeat_timeout_seconds,
-        "ws_per_message_deflate": False,
+        "ws_per_message_deflate": limits.compression,
     }

@@ -13,12 +13,16 @@ from websockets.protocol import State
 from .. import metrics
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
+from .compression import EXTENSIONS
 
 LINK = "app.link"
 """What the link is called in `scope["extensions"]`."""
 
 CLOSE_SECONDS = 5.0
 """How long a peer may take to read what was written and to answer the close."""
+
+STEP_BYTES = 1024
+"""How much is parsed at a time where it may be compressed: each byte may become a thousand."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -29,12 +33,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     limit = 1_048_576
     """Bytes that may wait for the peer; beyond it, it is a slow consumer."""
+    threshold = 1024
+    """Bytes from which on a message goes compressed, where that was negotiated."""
+    _unread: bytearray | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._flowing = True
         self._outbox: list[bytes] = []
         self._buffered = 0
+        self._compresses = False
+        if self.config.ws_per_message_deflate:
+            self.conn.available_extensions = EXTENSIONS
 
     def handle_connect(self, event: Request) -> None:
         """Offer the link to the application, whose task has not begun to run."""
@@ -42,14 +52,17 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[LINK] = self
+            if self.conn.extensions:
+                self._compresses, self._unread = True, bytearray()
 
     def write(self, frame: Frame | Run) -> None:
         """Write, or keep it for when the peer takes more, as long as that stays bounded."""
+        wire = frame.deflated(self.threshold) if self._compresses else frame.wire
         if self._flowing:
-            self.transport.write(frame.wire)
+            self.transport.write(wire)
         elif self._open:
-            self._outbox.append(frame.wire)
-            self._buffered += len(frame.wire)
+            self._outbox.append(wire)
+            self._buffered += len(wire)
             if self._buffered > self.limit:
                 self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
@@ -88,6 +101,28 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self._read_on()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the peer says; what may be compressed, in steps, as it is received."""
+        if self._unread is None:
+            super().data_received(data)
+        else:
+            self._unread += data
+            self._read_on()
+
+    async def receive(self) -> Any:
+        """Hand the next event to the application, and read on once it has them all."""
+        event = await super().receive()
+        self._read_on()
+        return event
+
+    def _read_on(self) -> None:
+        # Parsing inflates: what one read of a socket brings could become 256 MiB.
+        while self._unread and not (self.read_paused or self.transport.is_closing()):
+            step = bytes(self._unread[:STEP_BYTES])
+            del self._unread[:STEP_BYTES]
+            super().data_received(step)
 
     def pause_writing(self) -> None:
         """The peer takes no more for now."""
