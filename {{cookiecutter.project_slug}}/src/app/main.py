@@ -1,5 +1,6 @@
 """The application: the one place where its parts meet."""
 
+import gc
 import logging.config
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,6 +70,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             limits,
             overrides=lambda: app.dependency_overrides,
         )
+        # A collection need not look at what lives as long as the process, nor come so often.
+        gc.freeze()
+        gc.set_threshold(10_000)
         yield {**State(node=node, api_key=KeySettings().api_key)}
 
 

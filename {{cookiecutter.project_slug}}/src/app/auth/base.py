@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
@@ -9,7 +10,7 @@ from starlette.requests import HTTPConnection
 from ..protocol.events import Member
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Principal:
     """Who is connecting: a user, a guest, or a server."""
 
@@ -20,7 +21,7 @@ class Principal:
     guest_token: str | None = None
     """What proves this guest next time."""
 
-    @property
+    @cached_property
     def member(self) -> Member:
         """The principal as others see it."""
         return Member(id=self.user, name=self.name)

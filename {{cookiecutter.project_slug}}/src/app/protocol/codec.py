@@ -58,10 +58,12 @@ def encode_body(
 ) -> bytes:
     """What a publication says, as the inside of a JSON object; `data` is JSON already.
 
+    Id and time are the server's and need no escape.
+
     Stores and brokers carry it as it is; `encode_message` makes it a frame.
     """
-    parts = to_json(message_id), to_json(sent_at), to_json(sender, exclude_none=True), data
-    body = b'"message_id":%b,"sent_at":%b,"from":%b,"data":%b' % parts
+    said = message_id.encode(), sent_at.encode(), _member(sender.id, sender.name), data
+    body = b'"message_id":"%b","sent_at":"%b","from":%b,"data":%b' % said
     return body if key is None else b'%b,"key":%b' % (body, to_json(key))
 
 
@@ -88,6 +90,11 @@ def encode_signal(channel: str, kind: str, sender: Member, data: Any) -> bytes:
 
 def _json(event: BaseModel) -> bytes:
     return event.__pydantic_serializer__.to_json(event, exclude_none=True)
+
+
+@lru_cache(maxsize=4096)
+def _member(id: str, name: str | None) -> bytes:
+    return to_json(Member(id=id, name=name), exclude_none=True)
 
 
 @lru_cache(maxsize=4096)

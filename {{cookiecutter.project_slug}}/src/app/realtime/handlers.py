@@ -1,8 +1,6 @@
 """What each command does: one function per type, answered or refused by a CommandError."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -10,7 +8,6 @@ from pydantic_core import to_json
 from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, ErrorCode
 from . import publishing
-from .committer import Outcome
 from .hooks import admit
 from .reading import read_page
 
@@ -58,17 +55,8 @@ async def publish(session: "Session", command: commands.Publish) -> None:
     if published is None:
         session.reply(publishing.acknowledge(command, None))
     else:
-        session.published = published
-        published.add_done_callback(partial(_acknowledge, session, command))
-
-
-def _acknowledge(
-    session: "Session", command: commands.Publish, done: asyncio.Future[Outcome]
-) -> None:
-    try:
-        session.reply(publishing.acknowledge(command, done.result()))
-    except CommandError as refused:
-        session.send(codec.encode_error(refused, command.id))
+        session.published.append((command, published))
+        published.add_done_callback(session.acknowledge)
 
 
 async def signal(session: "Session", command: commands.Signal) -> None:

@@ -1,7 +1,8 @@
 """Asks the code of a feature before an operation is carried out."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ Hook = Callable[[Operation], Awaitable[Any]]
 async def admit(namespace: "Namespace", node: "Node", principal: Principal, channel: str) -> None:
     """Ask whether the principal may subscribe, read history and see who is here."""
     if namespace.on_subscribe is not None:
-        with _mistakes(channel):
+        async with _asking(node, channel):
             await namespace.on_subscribe(Operation(node, principal, channel))
 
 
@@ -45,7 +46,7 @@ async def revise(
     """Ask whether the principal may publish this, and what instead: a payload as JSON, or None."""
     if namespace.on_publish is None:
         return None
-    with _mistakes(channel):
+    async with _asking(node, channel):
         instead = await namespace.on_publish(Operation(node, principal, channel, data))
         try:
             return None if instead is None else namespace.encode(namespace.check(instead))
@@ -53,9 +54,19 @@ async def revise(
             raise TypeError(f"what on_publish returned is no payload: {wrong.message}") from None
 
 
+@asynccontextmanager
+async def _asking(node: "Node", channel: str) -> AsyncIterator[None]:
+    """Limit the time; log what is no refusal, and answer the command with `internal`."""
+    try:
+        async with asyncio.timeout(node.limits.command_seconds):
+            with _mistakes(channel):
+                yield
+    except TimeoutError:
+        raise CommandError(ErrorCode.TIMEOUT, "this took too long, try again") from None
+
+
 @contextmanager
 def _mistakes(channel: str) -> Iterator[None]:
-    """Log what is no refusal, and answer the command with `internal`."""
     try:
         yield
     except CommandError:

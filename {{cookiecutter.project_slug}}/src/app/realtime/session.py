@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 
 from ..auth.base import Principal
 from ..protocol import codec
@@ -12,11 +13,13 @@ from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Event, Heartbeat, Limits, Ping, Welcome
+from ..protocol.frames import Run
 from .committer import Outcome
-from .handlers import HANDLERS
+from .handlers import HANDLERS, publish
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
+from .publishing import acknowledge
 from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
@@ -37,8 +40,8 @@ class Session:
         """Whether the client has not commanded anything yet."""
         self.send = link.write
         """Writes a frame, soon; never waits, never raises."""
-        self.published: asyncio.Future[Outcome] | None = None
-        """What becomes of the newest publication."""
+        self.published: list[tuple[Publish, asyncio.Future[Outcome]]] = []
+        """Publications whose replies are due, in order."""
         self.drained = link.drained
         """Returns once the peer can take more."""
         self._link = link
@@ -99,13 +102,30 @@ class Session:
             expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
             self._deadlines.append(self.node.wheel.schedule(max(left, 0), expire))
 
+    def acknowledge(self, _: object) -> None:
+        """Reply, in one piece, to the publications that are stored or refused."""
+        ready = list(takewhile(lambda each: each[1].done(), self.published))
+        del self.published[: len(ready)]
+        frames = []
+        for command, outcome in ready:
+            try:
+                frames.append(codec.encode(acknowledge(command, outcome.result())))
+            except CommandError as refused:
+                frames.append(codec.encode_error(refused, command.id))
+        if frames:
+            self.send(Run(frames))
+
     async def _carry_out(self, command: AnyCommand) -> CommandError | None:
         """Why the command was refused, which the client was told; or nothing."""
         try:
+            if isinstance(command, Publish):
+                # Not timed: that would cost a tenth, and stores and hooks answer in time.
+                await publish(self, command)
+                return None
             async with asyncio.timeout(self.node.limits.command_seconds):
-                if self.published and not (isinstance(command, Publish) or self.published.done()):
+                if self.published:
                     # What was published before this command is carried out before it.
-                    await asyncio.wait((self.published,))
+                    await asyncio.wait((self.published[-1][1],))
                 await HANDLERS[command.type](self, command)
             return None
         except CommandError as error:
