@@ -21,9 +21,10 @@ from .adapters import (
     open_presence,
 )
 from .auth.dependencies import KeySettings
-from .http import channels, health, metrics, websocket
+from .http import channels, health, metrics
 from .http.errors import install_errors
 from .http.page import FOLDER, Modules, Page, page_router
+from .http.websocket import Sockets
 from .metrics import QUEUE_BYTES
 from .observability import configure_structlog, log_config
 from .realtime.background import open_background
@@ -85,8 +86,8 @@ def create_app() -> FastAPI:
     documented = {} if demo.shown else {"openapi_url": None}
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
+    app.add_middleware(Sockets)
     install_errors(app)
-    app.router.routes.extend(websocket.routes)
     for router in (health.router, metrics.router, channels.router, open_accounts().router):
         app.include_router(router)
     for feature in FEATURES:

@@ -12,6 +12,7 @@ from websockets.frames import Opcode
 from websockets.uri import parse_uri
 
 from app.server.websocket import LINK, SocketProtocol
+from app.settings import Limits
 
 
 class Transport(asyncio.Transport):
@@ -68,6 +69,7 @@ class Application:
         self.scope = scope
         await receive()
         await send({"type": "websocket.accept"})
+        scope["extensions"][LINK].begin(Limits())
         self.accepted.set()
         await self.leave.wait()
         self.events.append(await receive())

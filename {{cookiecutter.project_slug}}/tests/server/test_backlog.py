@@ -6,6 +6,7 @@ import pytest
 
 from app.protocol.frames import Frame
 from app.server import websocket
+from app.settings import Limits
 
 from .peer import Peer
 
@@ -16,7 +17,7 @@ SLOW = (4001, "slow consumer")
 async def stuck() -> Peer:
     """A peer that takes nothing, and for whom 1,000 bytes may wait."""
     peer = await Peer.opened()
-    peer.offered.limit = 1000
+    peer.offered.limits = Limits(outbox_bytes=1000)
     peer.protocol.pause_writing()
     return peer
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.protocol.frames import Frame
 from app.server.websocket import LINK, SocketProtocol
+from app.settings import Limits
 
 from ..conftest import Connect
 from ..service import PATIENCE, Connected, Service, running
@@ -101,6 +102,7 @@ async def test_frames_of_every_length_and_the_close_arrive_in_order() -> None:
         await receive()
         await send({"type": "websocket.accept"})
         link: SocketProtocol = scope["extensions"][LINK]
+        link.begin(Limits())
         for number, text in enumerate(texts):
             link.write(Frame(text.encode()))
             if number % 10 == 0:
@@ -121,7 +123,7 @@ async def test_who_pauses_for_a_moment_is_told_everything_before_the_close() -> 
         await receive()
         await send({"type": "websocket.accept"})
         link: SocketProtocol = scope["extensions"][LINK]
-        link.limit = 10_000_000
+        link.begin(Limits(outbox_bytes=10_000_000))
         await written.wait()
         for text in texts:
             link.write(Frame(text.encode()))

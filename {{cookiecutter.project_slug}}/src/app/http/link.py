@@ -102,15 +102,17 @@ class AsgiLink:
             self._owner.cancel()
 
 
-@asynccontextmanager
-async def open_link(scope: Scope, send: Send, limits: Limits) -> AsyncIterator[Link]:
-    """The link that the server offers, or one over `send`; closed when the scope ends."""
+def offered_link(scope: Scope, limits: Limits) -> Link | None:
+    """The link that the server offers, once the handshake is over."""
     offered: SocketProtocol | None = scope["extensions"].get(LINK)
     if offered is not None:
-        offered.limit = limits.outbox_bytes
-        offered.threshold = limits.compression_threshold
-        yield offered
-        return
+        offered.begin(limits)
+    return offered
+
+
+@asynccontextmanager
+async def open_link(send: Send, limits: Limits) -> AsyncIterator[Link]:
+    """A link over `send`; closed when the scope ends."""
     _warn()
     link = AsgiLink(send, limits.outbox_bytes)
     writer = asyncio.create_task(link.run())

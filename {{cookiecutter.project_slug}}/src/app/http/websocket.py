@@ -1,19 +1,21 @@
 """The socket: a plain ASGI endpoint that makes a served connection of a handshake."""
 
 import json
+from collections.abc import Awaitable
 from functools import partial
 from time import monotonic
 
 from starlette.requests import HTTPConnection
-from starlette.routing import WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Match, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import metrics
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
+from ..realtime.link import Link
 from ..realtime.node import Node
-from .link import open_link
+from .link import offered_link, open_link
 
 SUBPROTOCOL = "v1.json"
 """The wire that this service speaks, also with clients that offer none."""
@@ -25,28 +27,56 @@ class Socket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from handshake to end."""
         await receive()
-        connection = HTTPConnection(scope)
-        node: Node = connection.state.node
         offered: list[str] = scope["subprotocols"]
         # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        opened = monotonic()
+        opened, limits = monotonic(), _node(scope).limits
         metrics.CONNECTIONS.inc()
         metrics.ACTIVE.inc()
         try:
-            async with open_link(scope, send, node.limits) as link:
-                try:
-                    if chosen not in (SUBPROTOCOL, None):
-                        raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
-                    first = _subscription(connection)
-                    principal = await node.authenticator.at_handshake(connection)
-                    await serve(node, link, partial(_message, receive), principal, first)
-                except Disconnect as refused:
-                    link.end(refused.code, refused.reason)
+            if link := offered_link(scope, limits):
+                await self._serve(scope, receive, link)
+            else:
+                async with open_link(send, limits) as link:
+                    await self._serve(scope, receive, link)
         finally:
             metrics.ACTIVE.dec()
             metrics.DURATION.observe(monotonic() - opened)
+
+    async def _serve(self, scope: Scope, receive: Receive, link: Link) -> None:
+        offered, node = scope["subprotocols"], _node(scope)
+        try:
+            if offered and SUBPROTOCOL not in offered:
+                raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
+            first = _subscription(HTTPConnection(scope))
+            principal = await node.authenticator.at_handshake(HTTPConnection(scope))
+            await serve(node, link, partial(_message, receive), principal, first)
+        except Disconnect as refused:
+            link.end(refused.code, refused.reason)
+
+
+class Sockets:
+    """Serves sockets before the router, whose coroutines would be 4 KiB of each connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        paths = "/ws", "/ws/{namespace}/{name}"
+        self._routes = [WebSocketRoute(path, Socket()) for path in paths]
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What serves this request or connection."""
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                return route.app(scope, receive, send)
+        return self._app(scope, receive, send)
+
+
+def _node(scope: Scope) -> Node:
+    node: Node = scope["state"]["node"]
+    return node
 
 
 async def _message(receive: Receive) -> str | bytes | None:
@@ -74,9 +104,3 @@ def _subscription(connection: HTTPConnection) -> Subscribe | None:
         return Subscribe.model_validate_json(json.dumps(wanted))
     except ValueError:
         raise Disconnect(CloseCode.PROTOCOL_ERROR, "channel, last or since is wrong") from None
-
-
-routes = [
-    WebSocketRoute("/ws", Socket()),
-    WebSocketRoute("/ws/{namespace}/{name}", Socket()),
-]

@@ -25,26 +25,27 @@ Inbox = Callable[[], Awaitable[str | bytes | None]]
 async def serve(
     node: Node, link: Link, inbox: Inbox, principal: Principal | None, first: AnyCommand | None
 ) -> None:
-    """Serve one connection to its end; `first` is carried out on the client's behalf.
+    """Serve one connection to its end, in a task of its own.
 
-    Without a principal the first command has to be `auth`.
+    `first` is carried out on the client's behalf. Without a principal the first command has to be
+    `auth`.
     """
     session_id, opened, commands = token_hex(8), monotonic(), partial(_next, inbox, link)
-    with structlog.contextvars.bound_contextvars(session=session_id):
-        try:
-            id: Id | None = None
-            if principal is None and (proof := await _proof(node, link, commands)):
-                id, principal = proof.id, await node.authenticator.by_token(proof.token)
-            if principal is not None:
-                log.info("session opened", user=principal.user)
-                await Session(session_id, node, link, principal).run(commands, id, first)
-            log.info("session closed", seconds=round(monotonic() - opened, 3))
-        except Disconnect as ended:
-            log.info("session ended", code=int(ended.code), reason=ended.reason)
-            link.end(ended.code, ended.reason)
-        except Exception:
-            log.exception("session failed")
-            link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
+    structlog.contextvars.bind_contextvars(session=session_id)
+    try:
+        id: Id | None = None
+        if principal is None and (proof := await _proof(node, link, commands)):
+            id, principal = proof.id, await node.authenticator.by_token(proof.token)
+        if principal is not None:
+            log.info("session opened", user=principal.user)
+            await Session(session_id, node, link, principal).run(commands, id, first)
+        log.info("session closed", seconds=round(monotonic() - opened, 3))
+    except Disconnect as ended:
+        log.info("session ended", code=int(ended.code), reason=ended.reason)
+        link.end(ended.code, ended.reason)
+    except Exception:
+        log.exception("session failed")
+        link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
 
 
 async def _proof(node: Node, link: Link, commands: Commands) -> Auth | None:

@@ -10,7 +10,7 @@ TICK = 0.1
 """Seconds between two turns: how late a deadline may be."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Deadline:
     """Something to do at a time, until it is cancelled; again and again if it has an interval."""
 

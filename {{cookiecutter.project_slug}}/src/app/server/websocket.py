@@ -3,6 +3,7 @@
 It rests on parts of uvicorn that are not promised; `tests/server/test_websocket.py` pins them.
 """
 
+from collections.abc import Coroutine
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,6 +14,7 @@ from websockets.protocol import State
 from .. import metrics
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
+from ..settings import Limits
 from .compression import EXTENSIONS
 
 LINK = "app.link"
@@ -31,17 +33,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     Each write is a system call, which is what a delivery costs; what can be joined comes as a Run.
     """
 
-    limit = 1_048_576
-    """Bytes that may wait for the peer; beyond it, it is a slow consumer."""
-    threshold = 1024
-    """Bytes from which on a message goes compressed, where that was negotiated."""
+    limits: Limits
     _unread: bytearray | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._flowing = True
-        self._outbox: list[bytes] = []
-        self._buffered = 0
+        self._outbox = bytearray()
         self._compresses = False
         if self.config.ws_per_message_deflate:
             self.conn.available_extensions = EXTENSIONS
@@ -55,15 +53,21 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             if self.conn.extensions:
                 self._compresses, self._unread = True, bytearray()
 
+    def begin(self, limits: Limits) -> None:
+        """Serve as a link from here on: the handshake is over, and what was said in it goes."""
+        self.limits = limits
+        del self.request, self.response
+
     def write(self, frame: Frame | Run) -> None:
         """Write, or keep it for when the peer takes more, as long as that stays bounded."""
-        wire = frame.deflated(self.threshold) if self._compresses else frame.wire
+        wire = frame.wire
+        if self._compresses:
+            wire = frame.deflated(self.limits.compression_threshold)
         if self._flowing:
             self.transport.write(wire)
         elif self._open:
-            self._outbox.append(wire)
-            self._buffered += len(wire)
-            if self._buffered > self.limit:
+            self._outbox += wire
+            if len(self._outbox) > self.limits.outbox_bytes:
                 self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
     @property
@@ -71,13 +75,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return not (self.close_sent or self.disconnected) and self.conn.state is State.OPEN
 
     def _flush(self) -> None:
-        outbox, self._outbox, self._buffered = self._outbox, [], 0
-        self.transport.write(b"".join(outbox))
+        outbox, self._outbox = self._outbox, bytearray()
+        self.transport.write(outbox)
 
     @property
     def buffered(self) -> int:
         """Bytes that wait for the peer, here and in the transport."""
-        return self._buffered + self.transport.get_write_buffer_size()
+        return len(self._outbox) + self.transport.get_write_buffer_size()
 
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
@@ -111,8 +115,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._unread += data
             self._read_on()
 
-    async def receive(self) -> Any:
+    def receive(self) -> Coroutine[Any, Any, Any]:
         """Hand the next event to the application, and read on once it has them all."""
+        return super().receive() if self._unread is None else self._receive_and_read_on()
+
+    async def _receive_and_read_on(self) -> Any:
         event = await super().receive()
         self._read_on()
         return event
