@@ -179,7 +179,7 @@ async def test_a_known_key_takes_no_offset_and_gives_what_is_stored(
     await one.append([draft(channel, "between")])
     (again,) = await two.append([retry])
     assert not stored(receipt).duplicate
-    assert again == replace(stored(receipt), duplicate=True)
+    assert again == stored(receipt)._replace(duplicate=True)
     assert stored(again).body == first.body != retry.body
     assert (await top(one, channel)).offset == 2
 
@@ -264,7 +264,7 @@ async def test_a_key_outlives_its_publication(short: Store, channel: str) -> Non
     (again,) = await short.append([draft(channel, "x", key="k")])
     (conflict,) = await short.append([draft(channel, "y", key="k")])
     assert 1 not in offsets(await short.read(channel, after=0, limit=100))
-    assert again == replace(stored(receipt), duplicate=True)
+    assert again == stored(receipt)._replace(duplicate=True)
     assert isinstance(conflict, CommandError)
 
 
@@ -276,7 +276,7 @@ async def test_a_key_is_remembered_for_five_minutes(
     await prune(brief)
     await brief.append(drafts(f"{channel}-other", 20))
     (again,) = await brief.append([draft(channel, "x", key="k")])
-    assert again == replace(stored(receipt), duplicate=True)
+    assert again == stored(receipt)._replace(duplicate=True)
 
 
 # read
@@ -409,7 +409,7 @@ async def test_a_key_outlives_its_epoch(store: Store, channel: str) -> None:
     (receipt,) = await store.append([draft(channel, "x", key="k")])
     position = await store.rotate(channel, stored(receipt).position.epoch)
     (again,) = await store.append([draft(channel, "x", key="k")])
-    assert again == replace(stored(receipt), position=position, duplicate=True)
+    assert again == stored(receipt)._replace(position=position, duplicate=True)
 
 
 # prune

@@ -23,7 +23,7 @@ from app.protocol.commands import (
     Unsubscribe,
 )
 from app.protocol.errors import CommandError, ErrorCode
-from app.protocol.events import HistoryPage, Member, Welcome
+from app.protocol.events import HistoryPage, Member, Ok, Welcome
 
 from ..shapes import parse
 from .malformed import CANARY, MALFORMED, Malformed
@@ -188,3 +188,11 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def _json(data: Any) -> bytes:
     return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize("id", [None, 7, 'a "quoted" ü'])
+@pytest.mark.parametrize("duplicate", [True, False])
+def test_the_reply_to_what_is_stored_is_the_event_in_bytes(id: Any, duplicate: bool) -> None:
+    event = Ok(id=id, channel="chat:x", epoch="e", offset=3, duplicate=duplicate)
+    stored = codec.encode_stored(id, "chat:x", Position("e", 3), duplicate)
+    assert json.loads(stored.payload) == json.loads(codec.encode(event).payload)

@@ -128,7 +128,7 @@ def ignore_epochs(patch: pytest.MonkeyPatch) -> None:
         for packet in packets:
             if packet.position:
                 position = Position(channel.position.epoch, packet.position.offset)
-                packet = replace(packet, position=position)
+                packet = packet._replace(position=position)
             accept(channel, (packet,))
 
     patch.setattr(LocalChannel, "accept", blind)

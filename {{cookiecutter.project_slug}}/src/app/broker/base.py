@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..protocol.channels import Position
 
@@ -19,8 +19,7 @@ class Kind(StrEnum):
     """A finished frame for the subscribers that asked for presence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """What nodes send each other."""
 
     kind: Kind

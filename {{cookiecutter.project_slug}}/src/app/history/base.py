@@ -3,14 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..protocol.channels import Position
 from ..protocol.errors import CommandError
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A publication before it has a position.
 
     `body` is what `codec.encode_body` made; `digest` stands for the data where there is a `key`.
@@ -25,8 +24,7 @@ class Draft:
     digest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Where a draft stands, and the body that is stored there: an earlier one if `duplicate`."""
 
     position: Position
@@ -34,8 +32,7 @@ class Receipt:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """What is stored at one offset."""
 
     offset: int

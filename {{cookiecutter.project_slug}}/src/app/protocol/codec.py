@@ -53,6 +53,15 @@ def encode_error(error: CommandError, id: Id | None = None) -> Frame:
     return encode(event)
 
 
+def encode_stored(id: Id | None, channel: str, position: Position, duplicate: bool) -> Frame:
+    """The `ok` to a publication that is kept; one for each, so it is not made an event first."""
+    said = b"" if id is None else b'"id":%b,' % to_json(id)
+    place = to_json(channel), to_json(position.epoch), position.offset, to_json(duplicate)
+    return Frame(
+        b'{"type":"ok",%b"channel":%b,"epoch":%b,"offset":%d,"duplicate":%b}' % (said, *place)
+    )
+
+
 def encode_body(
     message_id: str, sent_at: str, sender: Member, data: bytes, key: str | None
 ) -> bytes:

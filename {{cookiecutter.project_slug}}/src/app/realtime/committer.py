@@ -35,10 +35,11 @@ class Committer:
     deliver: Callable[[Sequence[Packet]], None]
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def submit(self, draft: Draft) -> asyncio.Future[Outcome]:
         """Have a draft stored and announced; the future has a receipt, or why there is none."""
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Outcome] = self._loop.create_future()
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append((draft, outcome, monotonic()))
             self._wake.set()

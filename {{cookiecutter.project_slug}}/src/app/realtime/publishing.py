@@ -3,9 +3,11 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
-from secrets import token_hex
+from secrets import token_urlsafe
+from time import time
 
 from ..auth.base import Principal
 from ..history.base import Draft
@@ -17,7 +19,7 @@ from .committer import Outcome
 from .hooks import revise
 from .node import Node
 
-_PROCESS, _NUMBERS = token_hex(8), count()
+_PROCESS, _NUMBERS = token_urlsafe(6), count()
 """What makes a message's id: which process, and how many before."""
 
 
@@ -50,8 +52,7 @@ def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None 
 
     A key stands for what was said.
     """
-    message_id, now = f"{_PROCESS}{next(_NUMBERS):x}", datetime.now(UTC)
-    sent_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    message_id, (now, sent_at) = f"{_PROCESS}.{next(_NUMBERS):x}", _moment(int(time() * 1000))
     return Draft(
         channel=wanted.channel,
         sender=sender.id,
@@ -61,6 +62,13 @@ def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None 
         key=wanted.key,
         digest=None if wanted.key is None else _digest(said),
     )
+
+
+@lru_cache(maxsize=1)
+def _moment(milliseconds: int) -> tuple[datetime, str]:
+    """A time as it is stored and as it is said, made once for all messages of a millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment, moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _digest(encoded: bytes) -> bytes:

@@ -13,13 +13,12 @@ from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Event, Heartbeat, Limits, Ping, Welcome
-from ..protocol.frames import Run
+from ..protocol.frames import Frame, Run
 from .committer import Outcome
 from .handlers import HANDLERS, publish
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
-from .publishing import acknowledge
 from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
@@ -30,6 +29,19 @@ PING = codec.encode(Ping())
 
 class Session:
     """Carries out one client's commands in order, and hands it what it subscribed to."""
+
+    __slots__ = (
+        "_deadlines",
+        "_link",
+        "drained",
+        "id",
+        "node",
+        "principal",
+        "published",
+        "send",
+        "subscriptions",
+        "untouched",
+    )
 
     def __init__(self, id: str, node: Node, link: Link, principal: Principal) -> None:
         self.id = id
@@ -106,14 +118,8 @@ class Session:
         """Reply, in one piece, to the publications that are stored or refused."""
         ready = list(takewhile(lambda each: each[1].done(), self.published))
         del self.published[: len(ready)]
-        frames = []
-        for command, outcome in ready:
-            try:
-                frames.append(codec.encode(acknowledge(command, outcome.result())))
-            except CommandError as refused:
-                frames.append(codec.encode_error(refused, command.id))
-        if frames:
-            self.send(Run(frames))
+        if ready:
+            self.send(Run([_reply(command, outcome.result()) for command, outcome in ready]))
 
     async def _carry_out(self, command: AnyCommand) -> CommandError | None:
         """Why the command was refused, which the client was told; or nothing."""
@@ -136,3 +142,9 @@ class Session:
             self.untouched = False
         self.send(codec.encode_error(refused, command.id))
         return refused
+
+
+def _reply(command: Publish, outcome: Outcome) -> Frame:
+    if isinstance(outcome, CommandError):
+        return codec.encode_error(outcome, command.id)
+    return codec.encode_stored(command.id, command.channel, outcome.position, outcome.duplicate)

@@ -3,7 +3,7 @@
 It rests on parts of uvicorn that are not promised; `tests/server/test_websocket.py` pins them.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -33,14 +33,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     Each write is a system call, which is what a delivery costs; what can be joined comes as a Run.
     """
 
-    limits: Limits
-    _unread: bytearray | None = None
+    # In the object itself, not in its large dictionary: each write looks there.
+    __slots__ = ("_direct", "_outbox", "_unread", "limits")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._flowing = True
+        self._direct: Callable[[bytes], None] | None = None
+        """What writes at once; None where that has to be thought about."""
         self._outbox = bytearray()
-        self._compresses = False
+        self._unread: bytearray | None = None
+        """What may be compressed and is not parsed yet; None without compression."""
         if self.config.ws_per_message_deflate:
             self.conn.available_extensions = EXTENSIONS
 
@@ -51,24 +53,36 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[LINK] = self
             if self.conn.extensions:
-                self._compresses, self._unread = True, bytearray()
+                self._unread = bytearray()
 
     def begin(self, limits: Limits) -> None:
         """Serve as a link from here on: the handshake is over, and what was said in it goes."""
         self.limits = limits
         del self.request, self.response
+        self._flow()
 
     def write(self, frame: Frame | Run) -> None:
         """Write, or keep it for when the peer takes more, as long as that stays bounded."""
-        wire = frame.wire
-        if self._compresses:
-            wire = frame.deflated(self.limits.compression_threshold)
-        if self._flowing:
-            self.transport.write(wire)
+        if self._direct is not None:
+            self._direct(frame.wire)
         elif self._open:
-            self._outbox += wire
-            if len(self._outbox) > self.limits.outbox_bytes:
-                self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+            self._write_or_keep(frame)
+
+    def _write_or_keep(self, frame: Frame | Run) -> None:
+        plain = self._unread is None
+        wire = frame.wire if plain else frame.deflated(self.limits.compression_threshold)
+        if self.writable.is_set():
+            self.transport.write(wire)
+            return
+        self._outbox += wire
+        if len(self._outbox) > self.limits.outbox_bytes:
+            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+
+    def _flow(self) -> None:
+        if self._outbox:
+            self._flush()
+        if self._unread is None and self.writable.is_set():
+            self._direct = self.transport.write
 
     @property
     def _open(self) -> bool:
@@ -95,7 +109,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
-        self._flowing = False
+        self._direct = None
         self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -134,26 +148,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """The peer takes no more for now."""
         super().pause_writing()
-        self._flowing = False
+        self._direct = None
 
     def resume_writing(self) -> None:
         """The peer takes more."""
         super().resume_writing()
         if self._open:
-            self._flowing = True
-            if self._outbox:
-                self._flush()
+            self._flow()
 
     def shutdown(self) -> None:
         """The server ends: what was written goes before the close."""
         if self._outbox and self._open:
             self._flush()
-        self._flowing = False
+        self._direct = None
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
-        self._flowing = False
+        self._direct = None
         self._outbox.clear()
         super().connection_lost(exc)
 
@@ -174,6 +186,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def _cut_later(self) -> None:
         # A closed transport stays until its buffer was read, and tells nobody before.
-        self._flowing = False
+        self._direct = None
         if self.close_timer is None:
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
