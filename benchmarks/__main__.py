@@ -17,6 +17,7 @@ from .driver.job import Measure
 from .installing import WORK, Installed, InstallError, environment, install
 from .machine import allow_descriptors, cores, description
 from .plan import FULL, QUICK, Plan
+from .readme import README, update
 from .record import Record, Server
 from .running import Run
 from .service import commit, install_service
@@ -63,6 +64,8 @@ def write(record: Record, folder: Path) -> None:
     record.save(folder / f"{NAME}.json")
     (folder / f"{NAME}.md").write_text(markdown(record), encoding="utf-8")
     (folder / f"{NAME}.svg").write_text(chart(record), encoding="utf-8")
+    if folder == RESULTS:
+        update(README, record)
     print(f"\n{markdown(record)}\nWritten to {folder}/{NAME}.json, .md and .svg")
 
 
@@ -106,7 +109,7 @@ def main() -> int:
     """Do what the command line asks for."""
     asked = arguments()
     if asked.draw is not None:
-        write(Record.load(asked.draw), asked.draw.parent)
+        write(Record.load(asked.draw), asked.draw.parent.resolve())
         return 0
     if not Path("/proc/self/smaps_rollup").exists():
         print("This needs Linux, which tells what a process has cost.", file=sys.stderr)

@@ -25,6 +25,7 @@ from benchmarks.installing import PROGRAMS, ROOT
 from benchmarks.peers import bare_asyncio
 from benchmarks.plan import FULL, QUICK, Cell, Plan
 from benchmarks.progress import Progress
+from benchmarks.readme import BEGIN, END, README, section
 from benchmarks.record import Record, Sample, Server
 from benchmarks.running import summary
 from benchmarks.service import RAISED, raised_in
@@ -406,3 +407,11 @@ def test_one_core_is_said() -> None:
     assert "share all cores" in str(machine.cores())
     with machine.pinned(machine.cores().server):
         assert len(os.sched_getaffinity(0)) == 1
+
+
+def test_the_readme_shows_the_figures_that_are_kept() -> None:
+    kept = Record.load(ROOT / "benchmarks" / "results" / "fan-out.json")
+    assert kept.partial is None and not kept.quick
+    shown = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    assert shown.strip() == section(kept).strip()
+    assert markdown(kept) == (ROOT / "benchmarks" / "results" / "fan-out.md").read_text("utf-8")

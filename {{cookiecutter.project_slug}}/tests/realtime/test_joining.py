@@ -1,9 +1,12 @@
 """Recovery on a real server: what follows a position, or why it cannot be given."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
+from app.broker.memory import MemoryBroker
+from app.history.memory import MemoryHistory
 from app.protocol.commands import Publish
 from app.protocol.events import Member
 from app.realtime.publishing import compose
@@ -189,3 +192,27 @@ async def test_the_last_messages_are_the_last_ones_on_a_node_that_lags() -> None
         assert subscribed["offset"] == 10
         heard = [(await ann.hear_type("message"))["offset"] for _ in range(9)]
         assert heard == list(range(2, 11))
+
+
+class BusyElsewhere(MemoryBroker):
+    """A broker to which a node says something just before this one begins to follow."""
+
+    def __init__(self, history: MemoryHistory) -> None:
+        super().__init__()
+        self._history = history
+
+    async def follow(self, channels: Collection[str]) -> None:
+        for channel in channels:
+            wanted = Publish(type="publish", channel=channel, data={"text": "x"})
+            await self._history.append([compose(Member(id="eve"), wanted, b'{"text":"x"}')])
+        await super().follow(channels)
+
+
+async def test_where_a_channel_stands_is_asked_after_it_is_followed() -> None:
+    """What is said before that comes from no broker, and what is said after it from no history."""
+    history = MemoryHistory(length=100, seconds=3600)
+    async with (
+        open_node(history=history, broker=BusyElsewhere(history)) as node,
+        welcomed(node) as ann,
+    ):
+        assert (await ann.ask(type="subscribe", channel="talk:x"))["offset"] == 1

@@ -91,25 +91,6 @@ async def test_it_ends_in_its_grace_though_somebody_does_not_read(
     assert 0.5 <= seconds < 4
 
 
-async def test_somebody_who_does_not_read_is_cut_and_nobody_waits(
-    own: Service, connect: Connect
-) -> None:
-    ann, bob = await connect("ann", to=own), await connect("bob", to=own)
-    await bob.ask(type="subscribe", channel="chat:lobby")
-    async with deaf(own, "chat:lobby"), own.rest() as http:
-        assert (await http.get("/health")).json()["connections"] == 3
-        for batch in range(20):
-            for _ in range(100):
-                await ann.say(type="publish", channel="chat:lobby", data={"text": "x" * 4000})
-            for number in range(100):
-                heard = await bob.hear_type("message")
-                assert heard["offset"] == 100 * batch + number + 1
-        async with asyncio.timeout(PATIENCE):
-            while (await http.get("/health")).json()["connections"] != 2:
-                await bob.ask(type="ping")
-    assert "Traceback" not in own.log
-
-
 async def test_after_a_crash_people_are_who_they_were_and_history_began_anew(
     own: Service, connect: Connect
 ) -> None:

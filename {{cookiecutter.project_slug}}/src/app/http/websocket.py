@@ -57,7 +57,7 @@ class Socket:
 
 
 class Sockets:
-    """Serves sockets before the router, whose coroutines would be 4 KiB of each connection."""
+    """Serves sockets before the router, whose coroutines would last as long as each connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

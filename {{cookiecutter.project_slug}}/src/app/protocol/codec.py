@@ -79,9 +79,9 @@ def encode_body(
 def encode_message(channel: str, position: Position | None, body: bytes) -> Frame:
     """The `message` frame of a publication, the same for every recipient."""
     if position is None:
-        return Frame(b"%b%b}" % (_head(channel), body))
-    epoch = to_json(position.epoch)
-    return Frame(b'%b"epoch":%b,"offset":%d,%b}' % (_head(channel), epoch, position.offset, body))
+        return Frame(b"%b%b}" % (_head(channel, None), body))
+    head = _head(channel, position.epoch)
+    return Frame(b'%b"offset":%d,%b}' % (head, position.offset, body))
 
 
 def encode_with(event: BaseModel, *, messages: Iterable[Frame]) -> Frame:
@@ -107,8 +107,9 @@ def _member(id: str, name: str | None) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _head(channel: str) -> bytes:
-    return b'{"type":"message","channel":%b,' % to_json(channel)
+def _head(channel: str, epoch: str | None) -> bytes:
+    head = b'{"type":"message","channel":%b,' % to_json(channel)
+    return head if epoch is None else b'%b"epoch":%b,' % (head, to_json(epoch))
 
 
 def _explain(problem: ErrorDetails) -> CommandError:

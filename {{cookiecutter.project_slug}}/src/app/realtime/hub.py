@@ -56,7 +56,6 @@ class Hub:
         )
         self._committer = Committer(self.history, self.broker, self.deliver)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
-
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
