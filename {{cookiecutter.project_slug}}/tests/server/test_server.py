@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as handshake
 from app.auth.secret import DEVELOPMENT_SECRET
 
 from ..conftest import Connect
-from ..service import PATIENCE, Service, Wire, running
+from ..service import Service, Wire, running
 
 GRACE = 2.0
 """Seconds that connections have in development."""
