@@ -1,15 +1,18 @@
 """Recovery on a real server: what follows a position, or why it cannot be given."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pytest
 
+from app.auth.base import Principal
 from app.broker.memory import MemoryBroker
 from app.history.memory import MemoryHistory
+from app.protocol.channels import Position
 from app.protocol.commands import Publish
 from app.protocol.events import Member
 from app.realtime.publishing import compose
+from app.realtime.publishing import publish as publish_as
 
 from ..conftest import Connect
 from ..service import Service, Wire
@@ -216,3 +219,31 @@ async def test_where_a_channel_stands_is_asked_after_it_is_followed() -> None:
         welcomed(node) as ann,
     ):
         assert (await ann.ask(type="subscribe", channel="talk:x"))["offset"] == 1
+
+
+class SlowToTell(MemoryHistory):
+    """A history whose answer about tops is on its way for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(length=100, seconds=3600)
+        self.asked, self.arrives = asyncio.Event(), asyncio.Event()
+
+    async def tops(self, channels: Collection[str]) -> Mapping[str, Position]:
+        tops = await super().tops(channels)
+        self.asked.set()
+        await self.arrives.wait()
+        return tops
+
+
+async def test_what_begins_a_channel_while_history_tells_that_it_is_empty_is_not_lost() -> None:
+    history = SlowToTell()
+    async with open_node(history=history, sweep_seconds=3600) as node, welcomed(node) as ann:
+        ann.say(type="subscribe", channel="talk:x")
+        await history.asked.wait()
+        wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
+        publishing = await publish_as(node, Principal("eve"), wanted)
+        assert publishing is not None
+        await publishing
+        history.arrives.set()
+        subscribed = await ann.hear_type("subscribed")
+        assert subscribed["offset"] == 1 or (await ann.hear_type("message"))["offset"] == 1

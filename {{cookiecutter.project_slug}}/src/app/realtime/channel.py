@@ -76,8 +76,13 @@ class LocalChannel:
         """Go on from a position that history gave, with what of its epoch is held."""
         self.position, self.located = position, True
         self.jumps += 1
-        later = {o: packet for o, packet in self._held.items() if o > position.offset}
-        self._held = {o: p for o, p in later.items() if p.position == Position(position.epoch, o)}
+        held, self._held = self._held, {}
+        for offset, packet in held.items():
+            if packet.position != Position(position.epoch, offset):
+                # History may have answered late: what it told was true before this was published.
+                self.doubted = True
+            elif offset > position.offset:
+                self._held[offset] = packet
         self._release()
         self._deliver()
 
