@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
@@ -27,42 +28,34 @@ Commands = Callable[[], Awaitable[AnyCommand | None]]
 PING = codec.encode(Ping())
 
 
+@dataclass(eq=False, slots=True)
 class Session:
     """Carries out one client's commands in order, and hands it what it subscribed to."""
 
-    __slots__ = (
-        "_deadlines",
-        "_link",
-        "drained",
-        "id",
-        "node",
-        "principal",
-        "published",
-        "send",
-        "subscriptions",
-        "untouched",
-    )
+    id: str
+    node: Node
+    link: Link
+    principal: Principal
+    subscriptions: dict[str, Namespace] = field(default_factory=dict)
+    untouched: bool = True
+    """Whether the client has not commanded anything yet."""
+    published: list[tuple[Publish, asyncio.Future[Outcome]]] = field(default_factory=list)
+    """Publications whose replies are due, in order."""
+    send: Callable[[Frame | Run], None] = field(init=False)
+    """Writes, soon; never waits, never raises."""
+    _deadlines: list[Deadline] = field(default_factory=list)
 
-    def __init__(self, id: str, node: Node, link: Link, principal: Principal) -> None:
-        self.id = id
-        self.node = node
-        self.principal = principal
-        self.subscriptions: dict[str, Namespace] = {}
-        self.untouched = True
-        """Whether the client has not commanded anything yet."""
-        self.send = link.write
-        """Writes a frame, soon; never waits, never raises."""
-        self.published: list[tuple[Publish, asyncio.Future[Outcome]]] = []
-        """Publications whose replies are due, in order."""
-        self.drained = link.drained
-        """Returns once the peer can take more."""
-        self._link = link
-        self._deadlines: list[Deadline] = []
+    def __post_init__(self) -> None:
+        self.send = self.link.write
 
     @property
     def buffered(self) -> int:
         """How many bytes wait for the peer."""
-        return self._link.buffered
+        return self.link.buffered
+
+    async def drained(self) -> None:
+        """Return once the peer can take more."""
+        await self.link.drained()
 
     def reply(self, event: Event) -> None:
         """Write an event."""
@@ -70,7 +63,7 @@ class Session:
 
     def end(self, code: CloseCode) -> None:
         """End the connection, after what was written."""
-        self._link.end(code, code.reason)
+        self.link.end(code, code.reason)
 
     async def run(self, commands: Commands, id: Id | None, first: AnyCommand | None) -> None:
         """Welcome the client, carry out `first` on its behalf, then what it commands."""
