@@ -19,7 +19,7 @@ DURATION = Histogram(
     buckets=(1, 10, 60, 300, 900, 3600, 14_400, 43_200, 86_400),
 )
 CLOSES = Counter(
-    "websocket_closes_total", "Connections that the service ended, by close code.", ["code"]
+    "websocket_closes_total", "Connections that the service ended, by its close codes.", ["code"]
 )
 
 _MESSAGES = Counter(

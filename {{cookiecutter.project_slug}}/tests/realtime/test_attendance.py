@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 
+from app.broker.memory import MemoryBroker
 from app.presence.base import Change, Entry
 from app.presence.memory import MemoryPresence
 from app.protocol.errors import Unavailable
+from app.protocol.events import Member
+from app.realtime.attendance import BEAT_SECONDS, Attendance
 
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import Frame
 from .stage import open_node, welcomed
+from .virtual_time import run
 
 
 def changes(frames: list[Frame]) -> list[tuple[str, str]]:
@@ -159,3 +163,40 @@ async def test_who_left_meanwhile_is_gone_once_the_store_is_back() -> None:
             pass
         assert heard["user"]["id"] == "bob"
         assert (await ann.ask(type="presence", channel="talk:x"))["count"] == 1
+
+
+class Stubborn(MemoryPresence):
+    """A store that lets nobody leave for a while, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(grace=0)
+        self.away = True
+        self.leaves = self.renewals = 0
+
+    async def leave(self, entries: Sequence[Entry]) -> None:
+        self.leaves += 1
+        if self.away:
+            raise Unavailable
+        await super().leave(entries)
+
+    async def renew(self) -> bool:
+        self.renewals += 1
+        return True
+
+
+def test_a_lease_is_renewed_though_nobody_can_leave_and_then_all_do() -> None:
+    async def story() -> None:
+        store, entry = Stubborn(), Entry("c", "s", Member(id="ann"))
+        attendance = Attendance(store, MemoryBroker(), lambda: ["c"])
+        running = asyncio.create_task(attendance.run())
+        await attendance.enter(entry)
+        attendance.leave(entry)
+        await asyncio.sleep(10.5 * BEAT_SECONDS)
+        assert store.renewals == 10
+        assert store.leaves <= 12
+        store.away = False
+        await asyncio.sleep(2 * BEAT_SECONDS)
+        assert (await store.roster("c", 10)).count == 0
+        running.cancel()
+
+    run(story())

@@ -1,16 +1,21 @@
 """Recovery on a real server: what follows a position, or why it cannot be given."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
 from app.auth.base import Principal
+from app.broker.base import Kind, Packet
 from app.broker.memory import MemoryBroker
+from app.history.base import Draft, Receipt
 from app.history.memory import MemoryHistory
 from app.protocol.channels import Position
 from app.protocol.commands import Publish
+from app.protocol.errors import CommandError
 from app.protocol.events import Member
+from app.realtime import committer
+from app.realtime.channel import MOST_HELD
 from app.realtime.publishing import compose
 from app.realtime.publishing import publish as publish_as
 
@@ -247,3 +252,62 @@ async def test_what_begins_a_channel_while_history_tells_that_it_is_empty_is_not
         history.arrives.set()
         subscribed = await ann.hear_type("subscribed")
         assert subscribed["offset"] == 1 or (await ann.hear_type("message"))["offset"] == 1
+
+
+class Hanging(MemoryHistory):
+    """A history that stores nothing until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(length=100, seconds=3600)
+        self.open = asyncio.Event()
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
+        await self.open.wait()
+        return await super().append(drafts)
+
+
+async def test_who_publishes_too_much_hears_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "MOST_WAITING", 5)
+    history = Hanging()
+    async with open_node(history=history) as node, welcomed(node) as ann:
+        for number in range(50):
+            ann.say(type="publish", channel="talk:x", data={"text": "x"}, id=number)
+        refused = [await ann.hear() for _ in range(45)]
+        assert {each["code"] for each in refused} == {"overloaded"}
+        history.open.set()
+        stored = [await ann.hear() for _ in range(5)]
+        assert [(each["type"], each["id"]) for each in stored] == [("ok", n) for n in range(5)]
+
+
+@pytest.mark.parametrize("later", [MOST_HELD - 1, MOST_HELD, MOST_HELD + 1])
+async def test_one_that_is_missing_is_read_however_many_are_held(later: int) -> None:
+    history = MemoryHistory(length=5000, seconds=3600)
+    wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
+    async with (
+        open_node(history=history, sweep_seconds=3600, repair_limit=5000) as node,
+        welcomed(node) as ann,
+    ):
+        await ann.ask(type="subscribe", channel="talk:x")
+        drafts = [compose(Member(id="eve"), wanted, b'{"text":"x"}') for _ in range(later + 1)]
+        receipts = [each for each in await history.append(drafts) if isinstance(each, Receipt)]
+        node.hub.channels["talk:x"].locate(Position(receipts[0].position.epoch, 0))
+        node.hub.deliver(
+            [Packet(Kind.MESSAGE, "talk:x", each.body, each.position) for each in receipts[1:]]
+        )
+        heard = [(await ann.hear_type("message"))["offset"] for _ in receipts]
+        assert heard == list(range(1, later + 2))
+
+
+async def test_a_channel_that_could_not_be_repaired_is_repaired_later() -> None:
+    history = GatedHistory()
+    async with (
+        open_node(history=history, sweep_seconds=3600) as node,
+        welcomed(node) as ann,
+    ):
+        await ann.ask(type="subscribe", channel="talk:x")
+        history.away = True
+        history.asked.clear()
+        ann.say(type="publish", channel="talk:x", data={"text": "x"})
+        await history.asked.wait()
+        history.away = False
+        assert (await ann.hear_type("message"))["offset"] == 1

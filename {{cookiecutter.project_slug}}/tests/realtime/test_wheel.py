@@ -1,6 +1,7 @@
 """When deadlines are met."""
 
 import asyncio
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from itertools import pairwise
@@ -51,6 +52,18 @@ def test_a_deadline_that_was_cancelled_is_not_met() -> None:
         wheel.schedule(1, lambda: met.append("kept"))
         await asyncio.sleep(2)
         assert met == ["kept"]
+
+    turning(story)
+
+
+def test_a_deadline_that_was_cancelled_lets_go_of_what_it_was_about() -> None:
+    async def story(wheel: Wheel) -> None:
+        somebody = asyncio.Event()
+        gone = weakref.ref(somebody)
+        deadline = wheel.schedule(3600, somebody.set)
+        deadline.cancel()
+        del somebody
+        assert gone() is None
 
     turning(story)
 

@@ -123,6 +123,11 @@ class Peer:
         close = self.client.close_rcvd
         return None if close is None else (close.code, close.reason)
 
+    @property
+    def unread(self) -> int:
+        """How many bytes of what the client said wait to be parsed."""
+        return len(self.protocol._unread or b"")
+
     async def turn(self) -> None:
         """Let the turn end."""
         await asyncio.sleep(0)

@@ -334,4 +334,9 @@ async def test_a_close_behind_messages_that_nobody_will_receive_is_seen(peer: Pe
     peer.tell()
     assert not peer.transport.closed
     peer.offered.end(4000, "drain")
-    assert peer.transport.closed
+    before = peer.unread
+    await peer.turn()
+    assert before - peer.unread <= 2 * STEP_BYTES, "a step per turn: others wait, too"
+    async with asyncio.timeout(PATIENCE):
+        while not peer.transport.closed:
+            await peer.turn()

@@ -13,6 +13,7 @@ from functools import cache
 import structlog
 from starlette.types import Scope, Send
 
+from .. import metrics
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 from ..realtime.link import Link
@@ -64,6 +65,7 @@ class AsgiLink:
     def end(self, code: int, reason: str) -> None:
         """Close after what was written."""
         if self._ending is None:
+            metrics.CLOSES.labels(code).inc()
             self._ending = (code, reason)
             self._wake.set()
             self._deadline = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)

@@ -77,9 +77,13 @@ class Attendance:
         for _, known in coming:
             if not known.done():
                 known.set_exception(failure) if failure else known.set_result(None)
-        if leaving:
-            await self.presence.leave(gone)
+        try:
+            if leaving:
+                await self.presence.leave(gone)
             del self._leaving[:leaving]
+        except Unavailable:
+            # They leave with the next step or beat.
+            log.warning("presence is unavailable")
 
     async def _beat(self) -> None:
         if not await self.presence.renew():

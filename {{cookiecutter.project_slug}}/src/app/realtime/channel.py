@@ -67,7 +67,9 @@ class LocalChannel:
                 self._push(packet)
             elif self.located and position.epoch != self.position.epoch:
                 self.doubted = True
-            elif position.offset > self.position.offset and len(self._held) < MOST_HELD:
+            elif (ahead := position.offset - self.position.offset) == 1 or (
+                ahead > 0 and len(self._held) < MOST_HELD
+            ):
                 self._held[position.offset] = packet
                 self._release()
         self._deliver()

@@ -52,8 +52,10 @@ async def publish(session: "Session", command: commands.Publish) -> None:
     append, and the replies follow it.
     """
     published = await publishing.publish(session.node, session.principal, command)
-    if published is None:
-        session.reply(publishing.acknowledge(command, None))
+    if published is None or published.done():
+        # Refused at once: what is kept takes its time.
+        outcome = None if published is None else published.result()
+        session.reply(publishing.acknowledge(command, outcome))
     else:
         session.published.append((command, published))
         published.add_done_callback(session.acknowledge)

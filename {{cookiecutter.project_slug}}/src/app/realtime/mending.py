@@ -81,9 +81,13 @@ class Mender:
                 pause = RETRY_SECONDS
 
     async def _repair(self, channel: LocalChannel) -> None:
-        before, jumps, channel.doubted = channel.position, channel.jumps, False
-        limit = self.limits.repair_limit
-        page = await self.history.read(channel.name, after=before.offset, limit=limit)
+        before, jumps, doubted = channel.position, channel.jumps, channel.doubted
+        channel.doubted, limit = False, self.limits.repair_limit
+        try:
+            page = await self.history.read(channel.name, after=before.offset, limit=limit)
+        except BaseException:
+            channel.doubted = channel.doubted or doubted
+            raise
         top = Position(page.epoch, page.top)
         if channel.jumps != jumps:
             return

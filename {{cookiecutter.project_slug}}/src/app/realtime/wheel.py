@@ -19,8 +19,12 @@ class Deadline:
     cancelled: bool = False
 
     def cancel(self) -> None:
-        """Do not do it any more."""
-        self.cancelled = True
+        """Do not do it any more, and let go of what it would have been done to."""
+        self.cancelled, self.action = True, _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 class Wheel:

@@ -119,7 +119,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
-        self._read_on()
+        self.loop.call_soon(self._read_on)
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer says; what may be compressed, in steps, as it is received."""
@@ -144,6 +144,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             step = bytes(self._unread[:STEP_BYTES])
             del self._unread[:STEP_BYTES]
             super().data_received(step)
+            if self.close_sent and self._unread:
+                # Nobody receives any more, so nothing else slows this down: a step per turn.
+                self.transport.pause_reading()
+                self.loop.call_soon(self._read_on)
+                return
+        if self.close_sent and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The peer takes no more for now."""
