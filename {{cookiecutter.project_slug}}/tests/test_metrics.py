@@ -8,13 +8,10 @@ from prometheus_client import REGISTRY
 
 from app import metrics
 from app.history.memory import MemoryHistory
-from app.protocol.commands import Publish
-from app.protocol.events import Member
 from app.realtime.background import RESTART_SECONDS, open_background
-from app.realtime.publishing import compose
 from app.realtime.wheel import TICK, Wheel
 
-from .realtime.stage import open_node, welcomed
+from .realtime.stage import elsewhere, open_node, welcomed
 from .realtime.virtual_time import VirtualLoop, run
 
 
@@ -66,9 +63,7 @@ async def test_a_repair_is_counted_but_not_how_a_channel_learns_that_it_began() 
         ann.say(type="publish", channel="talk:x", data={"text": "said here"})
         await ann.hear_type("message")
         assert value("realtime_repairs_total") == before
-        wanted = Publish(type="publish", channel="talk:x", data={"text": "said elsewhere"})
-        said = b'{"text":"said elsewhere"}'
-        await history.append([compose(Member(id="bob"), wanted, said)])
+        await history.append(elsewhere("talk:x", 1))
         await ann.hear_type("message")
         assert value("realtime_repairs_total") == before + 1
 

@@ -13,18 +13,20 @@ from app.auth.base import Principal
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
-from app.history.base import Page, Store
+from app.history.base import Draft, Page, Store
 from app.history.memory import MemoryHistory
 from app.presence.base import Presence
 from app.presence.memory import MemoryPresence
 from app.protocol import frames
-from app.protocol.commands import AnyCommand, Json
+from app.protocol.commands import AnyCommand, Json, Publish
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
+from app.protocol.events import Member
 from app.realtime.background import open_background
 from app.realtime.connection import serve
 from app.realtime.hub import Hub
 from app.realtime.namespaces import Directory, Namespace
 from app.realtime.node import Node
+from app.realtime.publishing import compose
 from app.realtime.wheel import Wheel
 from app.settings import Limits
 
@@ -74,6 +76,12 @@ class GatedHistory(MemoryHistory):
         if self.away:
             raise Unavailable
         return await super().read(channel, after=after, before=before, limit=limit)
+
+
+def elsewhere(channel: str, count: int) -> list[Draft]:
+    """What somebody says on another node, for a history to store; nobody announces it here."""
+    wanted = Publish(type="publish", channel=channel, data={"text": "x"})
+    return [compose(Member(id="eve"), wanted, b'{"text":"x"}') for _ in range(count)]
 
 
 @asynccontextmanager

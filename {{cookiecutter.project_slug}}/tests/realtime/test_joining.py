@@ -1,28 +1,13 @@
 """Recovery on a real server: what follows a position, or why it cannot be given."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
 
 import pytest
-
-from app.auth.base import Principal
-from app.broker.base import Kind, Packet
-from app.broker.memory import MemoryBroker
-from app.history.base import Draft, Receipt
-from app.history.memory import MemoryHistory
-from app.protocol.channels import Position
-from app.protocol.commands import Publish
-from app.protocol.errors import CommandError
-from app.protocol.events import Member
-from app.realtime import committer
-from app.realtime.channel import MOST_HELD
-from app.realtime.publishing import compose
-from app.realtime.publishing import publish as publish_as
 
 from ..conftest import Connect
 from ..service import Service, Wire
 from ..shapes import Frame
-from .stage import GatedHistory, open_node, welcomed
+from .stage import GatedHistory, elsewhere, open_node, welcomed
 
 KEPT = 10
 FURTHEST = 20
@@ -190,124 +175,11 @@ async def test_the_last_messages_are_the_last_ones_on_a_node_that_lags() -> None
         welcomed(node, "bob") as bob,
     ):
         await ann.ask(type="subscribe", channel="talk:x")
-        wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
         ann.say(type="publish", channel="talk:x", data={"text": "x"})
         await ann.hear_type("message")
-        said = b'{"text":"x"}'
-        await history.append([compose(Member(id="eve"), wanted, said) for _ in range(9)])
+        await history.append(elsewhere("talk:x", 9))
         subscribed = await bob.ask(type="subscribe", channel="talk:x", last=2)
         assert [each["offset"] for each in subscribed["messages"]] == [9, 10]
         assert subscribed["offset"] == 10
         heard = [(await ann.hear_type("message"))["offset"] for _ in range(9)]
         assert heard == list(range(2, 11))
-
-
-class BusyElsewhere(MemoryBroker):
-    """A broker to which a node says something just before this one begins to follow."""
-
-    def __init__(self, history: MemoryHistory) -> None:
-        super().__init__()
-        self._history = history
-
-    async def follow(self, channels: Collection[str]) -> None:
-        for channel in channels:
-            wanted = Publish(type="publish", channel=channel, data={"text": "x"})
-            await self._history.append([compose(Member(id="eve"), wanted, b'{"text":"x"}')])
-        await super().follow(channels)
-
-
-async def test_where_a_channel_stands_is_asked_after_it_is_followed() -> None:
-    """What is said before that comes from no broker, and what is said after it from no history."""
-    history = MemoryHistory(length=100, seconds=3600)
-    async with (
-        open_node(history=history, broker=BusyElsewhere(history)) as node,
-        welcomed(node) as ann,
-    ):
-        assert (await ann.ask(type="subscribe", channel="talk:x"))["offset"] == 1
-
-
-class SlowToTell(MemoryHistory):
-    """A history whose answer about tops is on its way for a while."""
-
-    def __init__(self) -> None:
-        super().__init__(length=100, seconds=3600)
-        self.asked, self.arrives = asyncio.Event(), asyncio.Event()
-
-    async def tops(self, channels: Collection[str]) -> Mapping[str, Position]:
-        tops = await super().tops(channels)
-        self.asked.set()
-        await self.arrives.wait()
-        return tops
-
-
-async def test_what_begins_a_channel_while_history_tells_that_it_is_empty_is_not_lost() -> None:
-    history = SlowToTell()
-    async with open_node(history=history, sweep_seconds=3600) as node, welcomed(node) as ann:
-        ann.say(type="subscribe", channel="talk:x")
-        await history.asked.wait()
-        wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
-        publishing = await publish_as(node, Principal("eve"), wanted)
-        assert publishing is not None
-        await publishing
-        history.arrives.set()
-        subscribed = await ann.hear_type("subscribed")
-        assert subscribed["offset"] == 1 or (await ann.hear_type("message"))["offset"] == 1
-
-
-class Hanging(MemoryHistory):
-    """A history that stores nothing until it is let."""
-
-    def __init__(self) -> None:
-        super().__init__(length=100, seconds=3600)
-        self.open = asyncio.Event()
-
-    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
-        await self.open.wait()
-        return await super().append(drafts)
-
-
-async def test_who_publishes_too_much_hears_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committer, "MOST_WAITING", 5)
-    history = Hanging()
-    async with open_node(history=history) as node, welcomed(node) as ann:
-        for number in range(50):
-            ann.say(type="publish", channel="talk:x", data={"text": "x"}, id=number)
-        refused = [await ann.hear() for _ in range(45)]
-        assert {each["code"] for each in refused} == {"overloaded"}
-        history.open.set()
-        stored = [await ann.hear() for _ in range(5)]
-        assert [(each["type"], each["id"]) for each in stored] == [("ok", n) for n in range(5)]
-
-
-@pytest.mark.parametrize("later", [MOST_HELD - 1, MOST_HELD, MOST_HELD + 1])
-async def test_one_that_is_missing_is_read_however_many_are_held(later: int) -> None:
-    history = MemoryHistory(length=5000, seconds=3600)
-    wanted = Publish(type="publish", channel="talk:x", data={"text": "x"})
-    async with (
-        open_node(history=history, sweep_seconds=3600, repair_limit=5000) as node,
-        welcomed(node) as ann,
-    ):
-        await ann.ask(type="subscribe", channel="talk:x")
-        drafts = [compose(Member(id="eve"), wanted, b'{"text":"x"}') for _ in range(later + 1)]
-        receipts = [each for each in await history.append(drafts) if isinstance(each, Receipt)]
-        node.hub.channels["talk:x"].locate(Position(receipts[0].position.epoch, 0))
-        node.hub.deliver(
-            [Packet(Kind.MESSAGE, "talk:x", each.body, each.position) for each in receipts[1:]]
-        )
-        heard = [(await ann.hear_type("message"))["offset"] for _ in receipts]
-        assert heard == list(range(1, later + 2))
-
-
-async def test_a_channel_that_could_not_be_repaired_is_repaired_later() -> None:
-    history = GatedHistory()
-    async with (
-        open_node(history=history, sweep_seconds=3600) as node,
-        welcomed(node) as ann,
-    ):
-        await ann.ask(type="subscribe", channel="talk:x")
-        history.away = True
-        history.asked.clear()
-        ann.say(type="publish", channel="talk:x", data={"text": "x"})
-        await history.asked.wait()
-        history.away = False
-        assert (await ann.hear_type("message"))["offset"] == 1

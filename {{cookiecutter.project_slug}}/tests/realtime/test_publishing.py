@@ -1,8 +1,17 @@
 """What a publication becomes, and what a key makes of a second one."""
 
 import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from app.history.base import Draft, Receipt
+from app.history.memory import MemoryHistory
+from app.protocol.errors import CommandError
+from app.realtime import committer
 
 from ..conftest import Connect
+from .stage import open_node, welcomed
 
 
 async def test_a_publication_is_what_the_server_says_it_is(connect: Connect, channel: str) -> None:
@@ -121,3 +130,28 @@ async def test_data_of_another_shape_is_refused_with_the_place(
         refused = await ann.ask(type="publish", channel=channel, data=data)
         assert (refused["code"], refused["field"]) == ("invalid_message", field)
     assert (await ann.ask(type="history", channel=channel))["messages"] == []
+
+
+class Hanging(MemoryHistory):
+    """A history that stores nothing until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(length=100, seconds=3600)
+        self.open = asyncio.Event()
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
+        await self.open.wait()
+        return await super().append(drafts)
+
+
+async def test_who_publishes_too_much_hears_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "MOST_WAITING", 5)
+    history = Hanging()
+    async with open_node(history=history) as node, welcomed(node) as ann:
+        for number in range(50):
+            ann.say(type="publish", channel="talk:x", data={"text": "x"}, id=number)
+        refused = [await ann.hear() for _ in range(45)]
+        assert {each["code"] for each in refused} == {"overloaded"}
+        history.open.set()
+        stored = [await ann.hear() for _ in range(5)]
+        assert [(each["type"], each["id"]) for each in stored] == [("ok", n) for n in range(5)]
