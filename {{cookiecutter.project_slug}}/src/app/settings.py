@@ -39,11 +39,18 @@ class ServerSettings(Section):
     reload: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     grace_seconds: Positive | None = None
 
     @property
+    def drain_window(self) -> float:
+        """Over how many seconds clients are asked to move, at shutdown: none in development."""
+        window = self.drain_seconds
+        return (15 if self.in_production else 0) if window is None else window
+
+    @property
     def shutdown_seconds(self) -> float:
-        """How long connections may take to end before they are cut: short in development."""
+        """How long a shutdown may take, with the drain, before what is left is cut."""
         return self.grace_seconds or (25 if self.in_production else 2)
 
 
@@ -51,12 +58,24 @@ class Limits(Section):
     """What one connection may do, and how long things may take, in seconds."""
 
     max_message_bytes: Count = 65_536
+    max_header_bytes: Annotated[int, Field(ge=1024)] = 16_384
+    handshake_seconds: Positive = 10
     auth_seconds: Positive = 10
     command_seconds: Positive = 10
     heartbeat_seconds: Positive = 25
     heartbeat_timeout_seconds: Positive = 10
     channels_per_connection: Count = 128
+    connections_per_user: Count = 20
+    connections_per_address: Count = 100
+    connections_per_node: Count = 20_000
+    commands_per_second: Positive = 20
+    commands_burst: Count = 40
+    subscribes_burst: Count = 128
+    publishes_per_second: Positive = 10
+    publishes_burst: Count = 20
+    max_errors: Count = 20
     outbox_bytes: Count = 1_048_576
+    outbox_seconds: Positive = 10
     compression: bool = False
     compression_threshold: Count = 1024
     history_page: Annotated[int, Field(ge=1, le=1000)] = 100
