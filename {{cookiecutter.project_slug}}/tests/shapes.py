@@ -132,6 +132,12 @@ class _Subscribed(_Reply, _Positioned):
         return self
 
 
+class _Lag(_Push):
+    type: Literal["lag"]
+    channel: str
+    behind: Annotated[int, Field(ge=0)]
+
+
 class _Signal(_Push):
     type: Literal["signal"]
     channel: str
@@ -172,6 +178,7 @@ _frames: TypeAdapter[Any] = TypeAdapter(
         | _Error
         | _Message
         | _Subscribed
+        | _Lag
         | _Signal
         | _Change
         | _Presence

@@ -46,6 +46,9 @@ _RECOVERIES = Counter(
 RECOVERIES = {
     outcome: _RECOVERIES.labels(outcome) for outcome in ("recovered", *get_args(LostBecause))
 }
+LAGS = Counter(
+    "realtime_lags_total", "Subscribers that were too slow, and were caught up from history."
+)
 REPAIRS = Counter(
     "realtime_repairs_total", "Reads of history because a channel here may lack something."
 )

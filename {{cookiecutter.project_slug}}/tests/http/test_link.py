@@ -9,6 +9,7 @@ import pytest
 from app.http import link
 from app.http.link import AsgiLink
 from app.protocol.frames import Frame
+from app.settings import Limits
 
 
 class Server:
@@ -30,7 +31,7 @@ class Server:
 
 async def test_frames_go_out_in_order_and_the_close_comes_last() -> None:
     server = Server()
-    link = AsgiLink(server.send, 1000)
+    link = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link.run())
     link.write(Frame(b"1"))
     link.write(Frame("ü".encode()))
@@ -45,7 +46,7 @@ async def test_frames_go_out_in_order_and_the_close_comes_last() -> None:
 
 async def test_drained_is_when_everything_was_sent() -> None:
     server = Server()
-    link = AsgiLink(server.send, 1000)
+    link = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link.run())
     await link.drained()
     server.flowing.clear()
@@ -61,23 +62,42 @@ async def test_drained_is_when_everything_was_sent() -> None:
     await running
 
 
-async def test_a_peer_that_does_not_keep_up_is_closed_and_nothing_piles_up() -> None:
+async def test_what_can_be_had_again_is_refused_while_too_much_waits() -> None:
     server = Server()
-    link = AsgiLink(server.send, 100)
+    link = AsgiLink(server.send, Limits(outbox_bytes=100))
     running = asyncio.create_task(link.run())
     server.flowing.clear()
-    link.write(Frame(b"x" * 60))
-    await asyncio.sleep(0)
-    for _ in range(10):
-        link.write(Frame(b"y" * 60))
+    assert link.offer(Frame(b"x" * 90))
+    assert link.offer(Frame(b"y" * 10)), "to the edge"
+    assert not link.offer(Frame(b"z"))
+    assert not link.clogged
+    link.write(Frame(b"a reply"))
+    assert link.clogged
+    server.flowing.set()
+    await link.drained()
+    assert link.offer(Frame(b"larger than the whole outbox" * 10))
+    link.end(1000, "")
+    await running
+    assert [each[:7] for each in server.sent[:-1]] == ["x" * 7, "y" * 7, "a reply", "larger "]
+
+
+async def test_a_peer_that_takes_nothing_for_too_long_is_closed() -> None:
+    server = Server()
+    link = AsgiLink(server.send, Limits(outbox_seconds=0.01))
+    running = asyncio.create_task(link.run())
+    server.flowing.clear()
+    link.write(Frame(b"1"))
+    link.write(Frame(b"2"))
+    await link.drained()
     server.flowing.set()
     await running
-    assert server.sent == ["x" * 60, (4001, "slow consumer")]
+    assert server.sent == [(4001, "slow consumer")]
+    assert link.code == 4001
 
 
 async def test_what_was_sent_does_not_count_any_more() -> None:
     server = Server()
-    link = AsgiLink(server.send, 100)
+    link = AsgiLink(server.send, Limits(outbox_bytes=100))
     running = asyncio.create_task(link.run())
     for number in range(10):
         link.write(Frame(str(number).encode() * 60))
@@ -89,7 +109,7 @@ async def test_what_was_sent_does_not_count_any_more() -> None:
 
 async def test_what_the_server_has_not_taken_yet_is_told() -> None:
     server = Server()
-    link = AsgiLink(server.send, 1000)
+    link = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link.run())
     server.flowing.clear()
     for _ in range(3):
@@ -104,7 +124,7 @@ async def test_what_the_server_has_not_taken_yet_is_told() -> None:
 
 async def test_nobody_waits_for_a_peer_that_is_gone() -> None:
     server = Server()
-    link = AsgiLink(server.send, 1000)
+    link = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link.run())
     server.gone = True
     link.write(Frame(b"1"))
@@ -120,7 +140,7 @@ async def test_an_end_that_takes_too_long_is_cut_short(monkeypatch: pytest.Monke
     links: list[AsgiLink] = []
 
     async def own() -> None:
-        links.append(AsgiLink(server.send, 1000))
+        links.append(AsgiLink(server.send, Limits(outbox_bytes=1000)))
         await asyncio.Event().wait()
 
     owner = asyncio.create_task(own())
@@ -136,7 +156,7 @@ async def test_an_end_that_takes_too_long_is_cut_short(monkeypatch: pytest.Monke
 async def test_an_end_in_time_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "CLOSE_SECONDS", 0.01)
     server = Server()
-    link_ = AsgiLink(server.send, 1000)
+    link_ = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link_.run())
     link_.end(4000, "drain")
     link_.release()

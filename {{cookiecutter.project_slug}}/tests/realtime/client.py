@@ -54,6 +54,12 @@ class Connection:
         for each in frame.frames:
             self._client.receive(self, json.loads(each.payload))
 
+    def offer(self, frame: WireFrame | Run) -> bool:
+        """The same, unless the peer does not read."""
+        if self.flowing.is_set():
+            self.send(frame)
+        return self.flowing.is_set()
+
     async def drained(self) -> None:
         """Wait while the peer does not read."""
         await self.flowing.wait()

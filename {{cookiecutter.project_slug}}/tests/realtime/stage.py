@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from pydantic import BaseModel
@@ -119,6 +120,7 @@ class Peer:
         self.flowing = asyncio.Event()
         """Whether what is written gets through."""
         self.flowing.set()
+        self.alive = True
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.buffered = 0
@@ -130,6 +132,24 @@ class Peer:
         if not self.ended.done():
             for each in frame.frames:
                 self._heard.put_nowait(each.payload)
+
+    def offer(self, frame: frames.Frame | frames.Run) -> bool:
+        """Take it, if what is written gets through."""
+        if self.flowing.is_set():
+            self.write(frame)
+        return self.flowing.is_set()
+
+    clogged = False
+
+    @property
+    def heard(self) -> float:
+        """Now, unless the peer is said to be gone."""
+        return monotonic() if self.alive else 0.0
+
+    @property
+    def code(self) -> int | None:
+        """With what the engine closed."""
+        return self.ended.result()[0] if self.ended.done() else None
 
     async def drained(self) -> None:
         """Wait until what was written got through."""
@@ -151,12 +171,16 @@ class Peer:
         """Send one message."""
         self._said.put_nowait(text or json.dumps(frame))
 
+    async def hear_any(self) -> Frame:
+        """The next message."""
+        async with asyncio.timeout(PATIENCE):
+            return parse(await self._heard.get())
+
     async def hear(self) -> Frame:
         """The next message that is no heartbeat."""
-        async with asyncio.timeout(PATIENCE):
-            while (frame := parse(await self._heard.get()))["type"] == "ping":
-                pass
-            return frame
+        while (frame := await self.hear_any())["type"] == "ping":
+            pass
+        return frame
 
     async def hear_type(self, wanted: str) -> Frame:
         """The next message of a type; others are passed over."""

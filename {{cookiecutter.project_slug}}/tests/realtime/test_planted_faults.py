@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from app.broker.base import Packet
 from app.protocol.channels import Position
 from app.realtime.channel import LocalChannel
+from app.realtime.hub import Hub
 from app.realtime.joining import Join
 from app.realtime.mending import Mender
 
@@ -74,6 +75,22 @@ def be_live_too_early(patch: pytest.MonkeyPatch) -> None:
         return rest
 
     patch.setattr(Join, "_go_on", eager)
+
+
+def catch_up_from_here(patch: pytest.MonkeyPatch) -> None:
+    """Who was too slow is caught up from where the channel is, without what it did not take."""
+    hand = LocalChannel._hand
+
+    def forgetful(channel: LocalChannel, *args: Any) -> None:
+        channel.delivered = channel.position
+        hand(channel, *args)
+
+    patch.setattr(LocalChannel, "_hand", forgetful)
+
+
+def stay_live(patch: pytest.MonkeyPatch) -> None:
+    """Who was too slow goes on as if it had taken everything."""
+    patch.setattr(Hub, "_fall_behind", lambda hub, channel, session: None)
 
 
 # Acceptance
@@ -179,6 +196,8 @@ LOST_FOR_GOOD = [
     forget_the_tail,
     be_live_a_turn_later,
     be_live_too_early,
+    catch_up_from_here,
+    stay_live,
     take_ahead_as_next,
     take_behind_again,
     ignore_epochs,

@@ -62,29 +62,52 @@ async def test_what_was_taken_no_longer_counts(stuck: Peer) -> None:
     assert not stuck.protocol.close_sent
 
 
-async def test_over_several_turns_it_is_bounded(stuck: Peer) -> None:
-    for number in range(10):
-        stuck.offered.write(frame(number))
-        await stuck.turn()
-    assert not stuck.protocol.close_sent
+async def test_what_can_be_had_again_is_refused_while_too_much_waits(stuck: Peer) -> None:
+    stuck.transport.buffered = 100
+    assert all(stuck.offered.offer(frame(number)) for number in range(9)), "to the edge"
+    assert not stuck.offered.clogged
+    assert not stuck.offered.offer(frame(9))
     stuck.offered.write(frame(10))
+    assert stuck.offered.clogged
+    assert not stuck.protocol.close_sent
+    stuck.transport.buffered = 0
+    stuck.protocol.resume_writing()
+    assert stuck.offered.offer(frame(11))
+    expected = [*range(9), 10, 11]
+    assert stuck.heard() == [frame(number).payload.decode() for number in expected]
+
+
+async def test_who_takes_nothing_for_too_long_is_closed_and_cut(
+    stuck: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+    stuck.protocol.resume_writing()
+    stuck.offered.limits = Limits(outbox_seconds=0.01)
+    stuck.protocol.pause_writing()
+    stuck.offered.write(frame(0))
+    async with asyncio.timeout(PATIENCE):
+        while not stuck.transport.aborted:
+            await stuck.turn()
+    stuck.heard()
+    assert stuck.closed == SLOW
+    assert stuck.offered.code == 4001
+
+
+async def test_who_takes_a_little_now_and_then_stays(stuck: Peer) -> None:
+    """It is alive, too: what it has yet to take may include the server's question whether it is."""
+    heard = stuck.offered.heard
+    stuck.transport.buffered = 99
+    stuck.offered._look(100, websocket.LOOKS - 1)
+    assert not stuck.protocol.close_sent
+    assert stuck.offered.heard > heard
+    stuck.offered._look(99, websocket.LOOKS - 1)
     assert stuck.protocol.close_sent
-    stuck.heard()
-    assert stuck.closed == SLOW
 
 
-@pytest.mark.parametrize("before", [0, 1])
-async def test_at_the_end_of_a_turn_it_is_bounded(stuck: Peer, before: int) -> None:
-    """Whether or not something waited already when the turn began."""
-    for number in range(before):
-        stuck.offered.write(frame(number))
-        await stuck.turn()
-    for number in range(20):
-        stuck.offered.write(frame(number))
-    await stuck.turn()
-    assert stuck.protocol.close_sent, "20 frames wait where 10 may"
-    stuck.heard()
-    assert stuck.closed == SLOW
+async def test_a_peer_that_takes_everything_again_is_not_looked_after(stuck: Peer) -> None:
+    assert stuck.offered._patience is not None
+    stuck.protocol.resume_writing()
+    assert stuck.offered._patience is None
 
 
 async def test_a_peer_that_stops_within_a_turn_loses_nothing() -> None:

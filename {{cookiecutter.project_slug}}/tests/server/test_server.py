@@ -57,13 +57,13 @@ async def test_it_ends_at_once_though_people_are_connected(own: Service, connect
 
 
 @asynccontextmanager
-async def deaf(service: Service, channel: str) -> AsyncIterator[None]:
-    """Somebody who subscribes, and then reads no more."""
+async def deaf(service: Service, channel: str) -> AsyncIterator[Wire]:
+    """Somebody who subscribes, and then reads no more, until its transport reads on."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", service.port))
     token = await service.token("deaf")
-    async with handshake(service.ws, sock=raw, ping_interval=None) as connection:
+    async with handshake(service.ws, sock=raw, ping_interval=None, max_queue=None) as connection:
         wire = Wire(connection)
         if token is not None:
             await wire.say(type="auth", token=token)
@@ -71,7 +71,7 @@ async def deaf(service: Service, channel: str) -> AsyncIterator[None]:
         await wire.hear_type("subscribed")
         connection.transport.pause_reading()
         try:
-            yield
+            yield wire
         finally:
             connection.transport.abort()
 

@@ -1,7 +1,8 @@
 """A link over plain ASGI: frames wait here until one task has sent them.
 
 What it cannot promise: `send` waits for a peer that does not read, so ending such a peer takes up
-to CLOSE_SECONDS, and half-open peers are found by the pings of the server underneath.
+to CLOSE_SECONDS; half-open peers are found by the pings of the server underneath, since its pongs
+are not seen here; and what a message is sent as, and how much waits in the server, is its own.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from time import monotonic
 
 import structlog
 from starlette.types import Scope, Send
@@ -31,13 +33,13 @@ class AsgiLink:
     Belongs to the task that makes it, which is cancelled if the end takes too long.
     """
 
-    def __init__(self, send: Send, limit: int) -> None:
+    def __init__(self, send: Send, limits: Limits) -> None:
         self.overdue = False
         """Whether the end took too long."""
         self.buffered = 0
         """Bytes that the server has not taken yet."""
         self._send = send
-        self._limit = limit
+        self._limits = limits
         self._frames: deque[Frame] = deque()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -47,16 +49,35 @@ class AsgiLink:
         self._deadline: asyncio.TimerHandle | None = None
 
     def write(self, frame: Frame | Run) -> None:
-        """Queue frames; beyond the limit the peer is a slow consumer."""
-        if self._ending is not None:
-            return
-        self._frames.extend(frame.frames)
-        self.buffered += sum(len(each.payload) for each in frame.frames)
-        self._empty.clear()
-        self._wake.set()
-        if self.buffered > self._limit:
-            self._frames.clear()
-            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+        """Queue frames."""
+        if self._ending is None:
+            self._frames.extend(frame.frames)
+            self.buffered += _size(frame)
+            self._empty.clear()
+            self._wake.set()
+
+    def offer(self, frame: Frame | Run) -> bool:
+        """Queue frames as long as the queue stays bounded; whether they were taken."""
+        waiting = self.buffered > 0
+        if waiting and self.buffered + _size(frame) > self._limits.outbox_bytes:
+            return False
+        self.write(frame)
+        return True
+
+    @property
+    def clogged(self) -> bool:
+        """Whether more waits than may."""
+        return self.buffered > self._limits.outbox_bytes
+
+    @property
+    def heard(self) -> float:
+        """Now, since nobody tells here that a pong came."""
+        return monotonic()
+
+    @property
+    def code(self) -> int | None:
+        """The code with which the service ended the connection."""
+        return None if self._ending is None else self._ending[0]
 
     async def drained(self) -> None:
         """Return once everything written was sent, or never will be."""
@@ -94,7 +115,13 @@ class AsgiLink:
     async def _flush(self) -> None:
         while self._frames:
             frame = self._frames.popleft()
-            await self._send({"type": "websocket.send", "text": frame.payload.decode()})
+            try:
+                async with asyncio.timeout(self._limits.outbox_seconds):
+                    await self._send({"type": "websocket.send", "text": frame.payload.decode()})
+            except TimeoutError:
+                self._frames.clear()
+                self.buffered = len(frame.payload)
+                self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
             self.buffered -= len(frame.payload)
         self._empty.set()
 
@@ -104,11 +131,16 @@ class AsgiLink:
             self._owner.cancel()
 
 
+def _size(frame: Frame | Run) -> int:
+    return sum(len(each.payload) for each in frame.frames)
+
+
 def offered_link(scope: Scope, limits: Limits) -> Link | None:
     """The link that the server offers, once the handshake is over."""
     offered: SocketProtocol | None = scope["extensions"].get(LINK)
-    if offered is not None:
-        offered.begin(limits)
+    if offered is None:
+        return None
+    offered.begin(limits)
     return offered
 
 
@@ -116,7 +148,7 @@ def offered_link(scope: Scope, limits: Limits) -> Link | None:
 async def open_link(send: Send, limits: Limits) -> AsyncIterator[Link]:
     """A link over `send`; closed when the scope ends."""
     _warn()
-    link = AsgiLink(send, limits.outbox_bytes)
+    link = AsgiLink(send, limits)
     writer = asyncio.create_task(link.run())
     try:
         yield link

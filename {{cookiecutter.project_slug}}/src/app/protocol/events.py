@@ -26,7 +26,7 @@ class Member(BaseModel):
     name: str | None = None
 
 
-class Heartbeat(BaseModel):
+class Beats(BaseModel):
     """How often the server speaks, and how long silence may last after that, in milliseconds."""
 
     interval_ms: int
@@ -48,7 +48,7 @@ class Welcome(Event):
     user: Member
     personal: str
     node: str
-    heartbeat: Heartbeat
+    heartbeat: Beats
     limits: Limits
     expires_at: str | None = None
     guest_token: str | None = None
@@ -113,6 +113,14 @@ class Subscribed(Event):
     recovered: bool | None = None
     reason: LostBecause | None = None
     presence: Roster | None = None
+
+
+class Lag(Event):
+    """The client was too slow: `behind` kept messages follow; what is not kept is gone."""
+
+    type: Literal["lag"] = "lag"
+    channel: str
+    behind: int
 
 
 class PresencePush(Event):

@@ -52,6 +52,16 @@ class Run:
         return self._deflated
 
 
+class Beat(Run):
+    """A sign of life: a message, and a PING that every WebSocket client answers by itself."""
+
+    __slots__ = ()
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__([frame])
+        self.wire = self._deflated = frame.wire + b"\x89\x00"
+
+
 def _header(length: int) -> bytes:
     if length < 126:
         return bytes((0x81, length))

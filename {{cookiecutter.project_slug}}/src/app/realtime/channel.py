@@ -22,7 +22,13 @@ MOST_HELD = 1000
 class LocalChannel:
     """Accepts packets of one channel in order and delivers them to its subscribers on this node."""
 
-    def __init__(self, name: str, durable: bool, mend: "Callable[[LocalChannel], None]") -> None:
+    def __init__(
+        self,
+        name: str,
+        durable: bool,
+        mend: "Callable[[LocalChannel], None]",
+        lag: "Callable[[LocalChannel, Session], None]",
+    ) -> None:
         self.name = name
         self.durable = durable
         self.live: set[Session] = set()
@@ -33,6 +39,8 @@ class LocalChannel:
         """Subscribers on their way."""
         self.position = START
         """The cursor: up to where everything was delivered here."""
+        self.delivered = START
+        """The same, but while packets are being delivered: up to where they were before."""
         self.located = False
         """Whether history has told the position."""
         self.doubted = False
@@ -42,7 +50,7 @@ class LocalChannel:
         self.opening: asyncio.Task[None] | None = None
         self.mending: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
-        self._mend = mend
+        self._mend, self._lag = mend, lag
         self._held: dict[int, Packet] = {}
         self._released: list[Frame] = []
 
@@ -76,7 +84,8 @@ class LocalChannel:
 
     def locate(self, position: Position) -> None:
         """Go on from a position that history gave, with what of its epoch is held."""
-        self.position, self.located = position, True
+        self.position = self.delivered = position
+        self.located = True
         self.jumps += 1
         held, self._held = self._held, {}
         for offset, packet in held.items():
@@ -107,11 +116,17 @@ class LocalChannel:
         """Hand each subscriber in one piece what was released; see to what is missing."""
         if self._released:
             run, self._released = Run(self._released), []
-            for session in self.live:
-                session.send(run)
-            metrics.SENT.inc(len(run.frames) * len(self.live))
+            self._hand(run, self.live)
+        self.delivered = self.position
         if self.incomplete:
             self._mend(self)
+
+    def _hand(self, frame: Frame | Run, subscribers: set["Session"]) -> None:
+        """Deliver to each; who does not take it, since too much waits for it, falls behind."""
+        slow = [session for session in subscribers if not session.offer(frame)]
+        metrics.SENT.inc(len(frame.frames) * (len(subscribers) - len(slow)))
+        for session in slow:
+            self._lag(self, session)
 
     def _push(self, packet: Packet) -> None:
         """Deliver what is not kept; who comes and goes only to those that asked for it."""
@@ -119,9 +134,7 @@ class LocalChannel:
         frame = encode_message(self.name, None, packet.body) if message else Frame(packet.body)
         if presence:
             self._deliver()
-            for session in self.watching:
-                session.send(frame)
-            metrics.SENT.inc(len(self.watching))
+            self._hand(frame, self.watching)
         else:
             self._released.append(frame)
         for join in self.joins.values():

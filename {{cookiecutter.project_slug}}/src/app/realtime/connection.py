@@ -39,13 +39,13 @@ async def serve(
         if principal is not None:
             log.info("session opened", user=principal.user)
             await Session(session_id, node, link, principal).run(commands, id, first)
-        log.info("session closed", seconds=round(monotonic() - opened, 3))
     except Disconnect as ended:
-        log.info("session ended", code=int(ended.code), reason=ended.reason)
         link.end(ended.code, ended.reason)
     except Exception:
         log.exception("session failed")
         link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
+    finally:
+        log.info("session closed", code=link.code, seconds=round(monotonic() - opened, 3))
 
 
 async def _proof(node: Node, link: Link, commands: Commands) -> Auth | None:

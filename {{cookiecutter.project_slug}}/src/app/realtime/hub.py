@@ -133,6 +133,16 @@ class Hub:
             if channel := self.channels.get(name):
                 channel.accept(run)
 
+    def _fall_behind(self, channel: LocalChannel, session: "Session") -> None:
+        """Take a subscriber for which too much waits out of the live set until it has read that."""
+        wanted = Subscribe(type="subscribe", channel=channel.name)
+        presence = session in channel.watching
+        channel.live.discard(session)
+        channel.watching.discard(session)
+        join = Join(self._mender, channel, session, wanted, presence, lagging=True)
+        channel.joins[session] = join
+        join.task = self.background.spawn(self._catch_up(session, join, channel.delivered))
+
     async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
         try:
             await join.catch_up(rest)
@@ -144,8 +154,8 @@ class Hub:
         """The channel; the first who wants it opens it for all."""
         channel = self.channels.get(name)
         if channel is None:
-            channel = LocalChannel(name, namespace.durable, self._mender.mend_soon)
-            self.channels[name] = channel
+            mend, lag = self._mender.mend_soon, self._fall_behind
+            channel = self.channels[name] = LocalChannel(name, namespace.durable, mend, lag)
             channel.opening = self.background.spawn(self._open(channel))
         return channel
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from .. import metrics
 from ..history.base import Page
 from ..protocol.channels import START, Position
-from ..protocol.codec import encode_message, encode_with
+from ..protocol.codec import encode, encode_message, encode_with
 from ..protocol.commands import Subscribe
 from ..protocol.errors import Unavailable
-from ..protocol.events import LostBecause, Roster, Subscribed
-from ..protocol.frames import Frame
+from ..protocol.events import Lag, LostBecause, Roster, Subscribed
+from ..protocol.frames import Frame, Run
 from .channel import LocalChannel, encode_restated
 from .mending import RETRY_SECONDS, Mender
 
@@ -35,11 +35,17 @@ class Join:
     wanted: Subscribe
     presence: bool
     roster: Roster | None = None
+    lagging: bool = False
+    """Whether something was kept from a peer that is too slow, which was not told yet."""
     task: asyncio.Task[None] | None = None
     """Catches up what did not fit the answer."""
     _start: int = 0
     _tail: list[tuple[int, Frame]] | None = None
-    _pushes: list[Frame] | None = field(default_factory=list)
+    _pushes: list[Frame] | None = field(init=False)
+    """What waits for the answer; None once there is one."""
+
+    def __post_init__(self) -> None:
+        self._pushes = None if self.lagging else []
 
     def record(self, offset: int, frame: Frame) -> None:
         """Note what the channel delivers, while this join reads."""
@@ -48,10 +54,10 @@ class Join:
 
     def push(self, frame: Frame) -> None:
         """Deliver what is not kept, but never before the answer."""
-        if self._pushes is None:
-            self.session.send(frame)
-        else:
+        if self._pushes is not None:
             self._pushes.append(frame)
+        elif not self.session.offer(frame):
+            self.lagging = True
 
     async def run(self) -> Position | None:
         """Answer the subscriber: with what follows `since`, or why not and the `last` messages.
@@ -80,15 +86,21 @@ class Join:
         following: Position | None = position
         while following is not None:
             await self.session.drained()
+            if self.lagging:
+                self._say_lag(following)
+            if not self.channel.durable:
+                self._become_live()
+                return
             try:
                 page = await self._read(after=following.offset)
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if following.epoch == page.epoch and not _holed(following.offset, page):
+            same = following == START or following.epoch == page.epoch
+            if same and not _holed(following.offset, page):
                 following = self._go_on(page, following.offset)
                 continue
-            reason: LostBecause = "expired" if following.epoch == page.epoch else "epoch_changed"
+            reason: LostBecause = "expired" if same else "epoch_changed"
             here = self.channel.position
             self.session.send(encode_restated(self.channel.name, here, reason))
             self._become_live()
@@ -126,9 +138,8 @@ class Join:
         frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
         if self._pushes is not None:
             self._answer(position, frames, None)
-        else:
-            for frame in frames:
-                self.session.send(frame)
+        elif frames:
+            self.session.send(Run(frames))
         self._tail = None
         if live:
             self._become_live()
@@ -158,6 +169,12 @@ class Join:
         pushes, self._pushes = self._pushes or (), None
         for frame in (encode_with(event, messages=frames), *pushes):
             self.session.send(frame)
+
+    def _say_lag(self, position: Position) -> None:
+        behind = max(self.channel.position.offset - position.offset, 0)
+        self.session.send(encode(Lag(channel=self.channel.name, behind=behind)))
+        self.lagging = False
+        metrics.LAGS.inc()
 
     def _become_live(self) -> None:
         """Take the place in the live set; no await stands between the last frame and this."""

@@ -12,13 +12,32 @@ class Link(Protocol):
         """Send after what was written before, soon; what comes after `end` is dropped."""
         ...
 
+    def offer(self, frame: Frame | Run) -> bool:
+        """Write what can be had again, and tell so; or refuse it, if too much waits already."""
+        ...
+
     @property
     def buffered(self) -> int:
         """How many bytes wait for the peer."""
         ...
 
+    @property
+    def clogged(self) -> bool:
+        """Whether so much waits that the peer has to read before it may ask for more."""
+        ...
+
     async def drained(self) -> None:
         """Return once the peer can take more, or never will."""
+        ...
+
+    @property
+    def heard(self) -> float:
+        """When the peer gave a sign of life, by the monotonic clock."""
+        ...
+
+    @property
+    def code(self) -> int | None:
+        """The close code with which the connection ended."""
         ...
 
     def end(self, code: int, reason: str) -> None:

@@ -1,22 +1,24 @@
 """One client's life on one connection, from the moment it has proved who it is."""
 
 import asyncio
-import random
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
+from time import monotonic
 
 from ..auth.base import Principal
 from ..protocol import codec
 from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
-from ..protocol.events import Event, Heartbeat, Limits, Ping, Welcome
+from ..protocol.events import Beats, Event, Limits, Welcome
 from ..protocol.frames import Frame, Run
 from .committer import Outcome
 from .handlers import HANDLERS, publish
+from .heartbeat import Heartbeat
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
@@ -24,8 +26,6 @@ from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
 """Gives the next command; None once the client is gone."""
-
-PING = codec.encode(Ping())
 
 
 @dataclass(eq=False, slots=True)
@@ -43,10 +43,14 @@ class Session:
     """Publications whose replies are due, in order."""
     send: Callable[[Frame | Run], None] = field(init=False)
     """Writes, soon; never waits, never raises."""
-    _deadlines: list[Deadline] = field(default_factory=list)
+    offer: Callable[[Frame | Run], bool] = field(init=False)
+    """The same for what can be had again, which is refused if too much waits: tells if not."""
+    heartbeat: Heartbeat = field(init=False)
+    _expiry: Deadline | None = None
 
     def __post_init__(self) -> None:
-        self.send = self.link.write
+        self.send, self.offer = self.link.write, self.link.offer
+        self.heartbeat = Heartbeat(self.link, self.node.wheel, self.node.limits)
 
     @property
     def buffered(self) -> int:
@@ -70,18 +74,16 @@ class Session:
         self.node.hub.attach(self)
         try:
             self.welcome(id)
-            # The first beat comes at a random part of the interval, so that beats spread.
-            wheel, interval = self.node.wheel, self.node.limits.heartbeat_seconds
-            beats = wheel.schedule(interval * random.random(), partial(self.send, PING), interval)
-            self._deadlines.append(beats)
+            self.heartbeat.begin()
             if first is not None and (refused := await self._carry_out(first)):
                 again = refused.code.retryable
                 raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
             while command := await commands():
                 await self._carry_out(command)
         finally:
-            for deadline in self._deadlines:
-                deadline.cancel()
+            self.heartbeat.stop()
+            if self._expiry is not None:
+                self._expiry.cancel()
             self.node.hub.detach(self)
 
     def welcome(self, id: Id | None) -> None:
@@ -96,7 +98,7 @@ class Session:
                 user=principal.member,
                 personal=personal_channel(principal.user),
                 node=self.node.id,
-                heartbeat=Heartbeat(interval_ms=round(beat), timeout_ms=round(late)),
+                heartbeat=Beats(interval_ms=round(beat), timeout_ms=round(late)),
                 limits=Limits(message_bytes=size, channels=channels),
                 expires_at=principal.expires_at and principal.expires_at.isoformat(),
                 guest_token=principal.guest_token,
@@ -105,7 +107,7 @@ class Session:
         if principal.expires_at is not None:
             left = (principal.expires_at - datetime.now(UTC)).total_seconds()
             expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
-            self._deadlines.append(self.node.wheel.schedule(max(left, 0), expire))
+            self._expiry = self.node.wheel.schedule(max(left, 0), expire)
 
     def acknowledge(self, _: object) -> None:
         """Reply, in one piece, to the publications that are stored or refused."""
@@ -116,6 +118,10 @@ class Session:
 
     async def _carry_out(self, command: AnyCommand) -> CommandError | None:
         """Why the command was refused, which the client was told; or nothing."""
+        self.heartbeat.active = math.inf
+        if self.link.clogged:
+            # What a peer does not read, it may not ask for.
+            await self.link.drained()
         try:
             if isinstance(command, Publish):
                 # Not timed: that would cost a tenth, and stores and hooks answer in time.
@@ -132,7 +138,7 @@ class Session:
         except TimeoutError:
             refused = CommandError(ErrorCode.TIMEOUT, "this took too long, try again")
         finally:
-            self.untouched = False
+            self.untouched, self.heartbeat.active = False, monotonic()
         self.send(codec.encode_error(refused, command.id))
         return refused
 

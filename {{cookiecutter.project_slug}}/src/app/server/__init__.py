@@ -22,7 +22,7 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "timeout_graceful_shutdown": server.shutdown_seconds,
         "ws": SocketProtocol,
         "ws_max_size": limits.max_message_bytes,
-        "ws_ping_interval": limits.heartbeat_seconds,
-        "ws_ping_timeout": limits.heartbeat_timeout_seconds,
+        # Each beat of ours brings a ping.
+        "ws_ping_interval": None,
         "ws_per_message_deflate": limits.compression,
     }

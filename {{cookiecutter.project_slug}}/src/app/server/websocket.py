@@ -3,7 +3,9 @@
 It rests on parts of uvicorn that are not promised; `tests/server/test_websocket.py` pins them.
 """
 
+from asyncio import TimerHandle
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +25,9 @@ LINK = "app.link"
 CLOSE_SECONDS = 5.0
 """How long a peer may take to read what was written and to answer the close."""
 
+LOOKS = 10
+"""How often it is looked, in `outbox_seconds`, whether a peer that is too slow takes anything."""
+
 STEP_BYTES = 1024
 """How much is parsed at a time where it may be compressed: each byte may become a thousand."""
 
@@ -34,13 +39,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """
 
     # In the object itself, not in its large dictionary: each write looks there.
-    __slots__ = ("_direct", "_outbox", "_unread", "limits")
+    __slots__ = ("_direct", "_outbox", "_patience", "_unread", "code", "heard", "limits")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._direct: Callable[[bytes], None] | None = None
         """What writes at once; None where that has to be thought about."""
         self._outbox = bytearray()
+        self._patience: TimerHandle | None = None
+        """Looks whether a peer takes anything; None while it takes everything."""
+        self.code: int | None = None
+        self.heard = monotonic()
+        """When a byte came from the peer, or when it took some after too many had waited."""
         self._unread: bytearray | None = None
         """What may be compressed and is not parsed yet; None without compression."""
         if self.config.ws_per_message_deflate:
@@ -62,21 +72,32 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._flow()
 
     def write(self, frame: Frame | Run) -> None:
-        """Write, or keep it for when the peer takes more, as long as that stays bounded."""
+        """Write, or keep it for when the peer takes more."""
         if self._direct is not None:
             self._direct(frame.wire)
         elif self._open:
-            self._write_or_keep(frame)
+            self._write_or_keep(self._encoded(frame))
 
-    def _write_or_keep(self, frame: Frame | Run) -> None:
+    def offer(self, frame: Frame | Run) -> bool:
+        """Write, or keep it as long as the outbox stays bounded; whether it was taken."""
+        if self._direct is not None:
+            self._direct(frame.wire)
+        elif self._open:
+            wire = self._encoded(frame)
+            if self.buffered + len(wire) > self.limits.outbox_bytes and not self.writable.is_set():
+                return False
+            self._write_or_keep(wire)
+        return True
+
+    def _encoded(self, frame: Frame | Run) -> bytes:
         plain = self._unread is None
-        wire = frame.wire if plain else frame.deflated(self.limits.compression_threshold)
+        return frame.wire if plain else frame.deflated(self.limits.compression_threshold)
+
+    def _write_or_keep(self, wire: bytes) -> None:
         if self.writable.is_set():
             self.transport.write(wire)
-            return
-        self._outbox += wire
-        if len(self._outbox) > self.limits.outbox_bytes:
-            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+        else:
+            self._outbox += wire
 
     def _flow(self) -> None:
         if self._outbox:
@@ -97,19 +118,28 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Bytes that wait for the peer, here and in the transport."""
         return len(self._outbox) + self.transport.get_write_buffer_size()
 
+    @property
+    def clogged(self) -> bool:
+        """Whether more waits than may."""
+        return self._direct is None and self.buffered > self.limits.outbox_bytes
+
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
-        await self.writable.wait()
+        # What was kept is written first, and may be too much again.
+        while not self.writable.is_set():
+            await self.writable.wait()
 
     def end(self, code: int, reason: str) -> None:
         """Close after what was written; a peer that does not read is cut."""
         if not self._open:
             return
         metrics.CLOSES.labels(code).inc()
+        self.code = code
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
         self._direct = None
+        self._take_no_look()
         self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -123,6 +153,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer says; what may be compressed, in steps, as it is received."""
+        self.heard = monotonic()
         if self._unread is None:
             super().data_received(data)
         else:
@@ -153,13 +184,33 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """The peer takes no more for now."""
+        """The peer takes no more for now; in the end it is too slow, if it takes nothing at all."""
         super().pause_writing()
         self._direct = None
+        if self._patience is None and self._open:
+            self._look(self.transport.get_write_buffer_size(), -1)
+
+    def _look(self, waited: int, looks: int) -> None:
+        """Look whether the peer took anything since `waited` bytes waited, `looks` looks ago."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < waited:
+            self.heard, looks = monotonic(), -1
+        looks += 1
+        if looks >= LOOKS:
+            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+        else:
+            pause = self.limits.outbox_seconds / LOOKS
+            self._patience = self.loop.call_later(pause, self._look, waiting, looks)
+
+    def _take_no_look(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def resume_writing(self) -> None:
         """The peer takes more."""
         super().resume_writing()
+        self._take_no_look()
         if self._open:
             self._flow()
 
@@ -173,6 +224,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
         self._direct = None
+        self._take_no_look()
         self._outbox.clear()
         super().connection_lost(exc)
 
