@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
@@ -120,6 +121,8 @@ class Peer:
         self.flowing = asyncio.Event()
         """Whether what is written gets through."""
         self.flowing.set()
+        self.room = math.inf
+        """How much it takes until nothing gets through."""
         self.alive = True
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
@@ -135,9 +138,12 @@ class Peer:
 
     def offer(self, frame: frames.Frame | frames.Run) -> bool:
         """Take it, if what is written gets through."""
-        if self.flowing.is_set():
+        if not self.room:
+            self.flowing.clear()
+        if taken := self.flowing.is_set():
             self.write(frame)
-        return self.flowing.is_set()
+            self.room -= 1
+        return taken
 
     clogged = False
 

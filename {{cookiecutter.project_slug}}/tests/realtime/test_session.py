@@ -98,3 +98,22 @@ async def test_what_does_not_fit_the_answer_waits_for_the_peer() -> None:
         assert (await bob.ask(type="ping"))["type"] == "pong"
         bob.flowing.set()
         assert [(await bob.hear())["offset"] for _ in range(4)] == [3, 4, 5, 6]
+
+
+async def test_what_follows_the_answer_is_sent_as_far_as_the_peer_takes_it() -> None:
+    async with open_node(history_page=4) as node, welcomed(node) as ann, welcomed(node) as bob:
+        for _ in range(12):
+            await ann.ask(type="publish", channel="talk:x", data={"text": "x"})
+        bob.room = 2
+        start = {"epoch": "", "offset": 0}
+        await bob.ask(type="subscribe", channel="talk:x", since=start)
+        assert [(await bob.hear())["offset"] for _ in range(2)] == [5, 6]
+        assert (await bob.ask(type="ping"))["type"] == "pong"
+        bob.room = 3
+        bob.flowing.set()
+        assert [(await bob.hear())["offset"] for _ in range(3)] == [7, 8, 9]
+        bob.room = 100
+        bob.flowing.set()
+        assert [(await bob.hear())["offset"] for _ in range(3)] == [10, 11, 12]
+        sent = await ann.ask(type="publish", channel="talk:x", data={"text": "live"})
+        assert (await bob.hear())["offset"] == sent["offset"] == 13

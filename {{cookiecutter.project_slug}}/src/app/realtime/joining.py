@@ -8,6 +8,7 @@ together are everything, and the subscriber joins the live set in the same turn 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from .. import metrics
@@ -17,7 +18,7 @@ from ..protocol.codec import encode, encode_message, encode_with
 from ..protocol.commands import Subscribe
 from ..protocol.errors import Unavailable
 from ..protocol.events import Lag, LostBecause, Roster, Subscribed
-from ..protocol.frames import Frame, Run
+from ..protocol.frames import Frame
 from .channel import LocalChannel, encode_restated
 from .mending import RETRY_SECONDS, Mender
 
@@ -131,15 +132,20 @@ class Join:
         return "expired" if _holed(since.offset, page) else None
 
     def _go_on(self, page: Page, offset: int) -> Position | None:
-        """Send a page; be live if it reaches what was delivered meanwhile, else say its end."""
+        """Send a page, or as much as the peer takes: up to the position returned.
+
+        If it takes everything up to what was delivered meanwhile, it is live, and nothing returned.
+        """
         reached = page.publications[-1].offset if page.publications else offset
         live = reached >= self._start
         position = self.channel.position if live else Position(page.epoch, reached)
         frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
         if self._pushes is not None:
             self._answer(position, frames, None)
-        elif frames:
-            self.session.send(Run(frames))
+        else:
+            taken = sum(1 for _ in takewhile(self.session.offer, frames))
+            if taken < len(frames):
+                live, position = False, Position(page.epoch, offset + taken)
         self._tail = None
         if live:
             self._become_live()
