@@ -56,3 +56,11 @@ async def test_a_beat_is_a_message_and_a_ping_of_the_websocket_in_one_write() ->
     beat = frames.Beat(frames.Frame(b"x"))
     assert beat.wire == beat.deflated(1) == b"\x81\x01x\x89\x00"
     assert [each.payload for each in beat.frames] == [b"x"]
+
+
+async def test_nothing_beats_for_a_session_that_ended() -> None:
+    async with open_node(**FAST) as node:
+        async with welcomed(node) as ann:
+            await beat(ann)
+        waiting = [each for slot in node.wheel._slots.values() for each in slot]
+        assert waiting and all(each.cancelled for each in waiting)

@@ -41,6 +41,22 @@ async def test_what_waits_goes_in_one_write_once_the_peer_takes_more(stuck: Peer
     await drained
 
 
+async def test_drained_is_when_the_peer_took_what_waited_too(
+    stuck: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained = asyncio.create_task(stuck.offered.drained())
+    stuck.offered.write(frame(0))
+    await stuck.turn()
+    with monkeypatch.context() as full:
+        full.setattr(stuck.transport, "write", lambda data: stuck.protocol.pause_writing())
+        stuck.protocol.resume_writing()
+        for _ in range(3):
+            await stuck.turn()
+    assert not drained.done()
+    stuck.protocol.resume_writing()
+    await drained
+
+
 async def test_what_waits_is_told_with_what_the_transport_holds(stuck: Peer) -> None:
     stuck.transport.buffered = 7
     for number in range(3):

@@ -127,6 +127,19 @@ async def test_who_asks_for_more_than_it_reads_has_to_wait(
                 assert (page["id"], len(page["messages"])) == (number, 100)
 
 
+async def test_who_answers_the_pings_of_the_websocket_stays_and_who_does_not_is_closed(
+    tmp_path: Path, connect: Connect
+) -> None:
+    with running(tmp_path, APP_HEARTBEAT_SECONDS="0.4", APP_HEARTBEAT_TIMEOUT_SECONDS="0.4") as own:
+        ann = await connect("ann", to=own)
+        async with deaf(own, "chat:lobby"), asyncio.timeout(PATIENCE):
+            beats = 0
+            while beats < 5 or not _closed(own):
+                beats += json.loads(await ann.connection.recv()) == {"type": "ping"}
+            assert _closed(own) == [4002]
+        assert (await ann.ask(type="ping"))["type"] == "pong"
+
+
 def _closed(service: Service) -> list[int]:
     """The close codes of the sessions that ended."""
     entries = [json.loads(line) for line in service.log.splitlines()]
