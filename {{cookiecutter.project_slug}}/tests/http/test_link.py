@@ -11,6 +11,8 @@ from app.http.link import AsgiLink
 from app.protocol.frames import Frame
 from app.settings import Limits
 
+from ..service import PATIENCE
+
 
 class Server:
     """What is sent through ASGI, by a server that can be slow or gone."""
@@ -88,7 +90,8 @@ async def test_a_peer_that_takes_nothing_for_too_long_is_closed() -> None:
     server.flowing.clear()
     link.write(Frame(b"1"))
     link.write(Frame(b"2"))
-    await link.drained()
+    async with asyncio.timeout(PATIENCE):
+        await link.drained()
     server.flowing.set()
     await running
     assert server.sent == [(4001, "slow consumer")]

@@ -117,3 +117,21 @@ async def test_what_follows_the_answer_is_sent_as_far_as_the_peer_takes_it() -> 
         assert [(await bob.hear())["offset"] for _ in range(3)] == [10, 11, 12]
         sent = await ann.ask(type="publish", channel="talk:x", data={"text": "live"})
         assert (await bob.hear())["offset"] == sent["offset"] == 13
+
+
+async def test_who_was_too_slow_for_what_is_not_kept_is_told_and_no_history_is_read() -> None:
+    history = GatedHistory()
+    async with (
+        open_node(history=history) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await bob.ask(type="subscribe", channel="wire:x")
+        bob.room = 0
+        await ann.ask(type="publish", channel="wire:x", data="lost")
+        bob.room = 10
+        bob.flowing.set()
+        assert await bob.hear() == {"type": "lag", "channel": "wire:x", "behind": 0}
+        await ann.ask(type="publish", channel="wire:x", data="live again")
+        assert (await bob.hear())["data"] == "live again"
+        assert not history.asked.is_set()
