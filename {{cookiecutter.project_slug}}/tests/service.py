@@ -61,6 +61,12 @@ class Service:
         """Where the socket is."""
         return f"ws://127.0.0.1:{self.port}/ws"
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, on the same port as before, and return once it is ready."""
         usual = {"APP_PORT": str(self.port), "APP_API_KEY": API_KEY, "APP_LOG_FORMAT": "json"}

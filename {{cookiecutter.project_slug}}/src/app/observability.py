@@ -9,7 +9,14 @@ from structlog.typing import Processor
 
 from .settings import ServerSettings
 
-_NOISE = ("connection open", "connection closed", "connection rejected", "Invalid UTF-8 sequence")
+_NOISE = (
+    "connection open",
+    "connection closed",
+    "connection rejected",
+    "Invalid UTF-8 sequence",
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+)
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -81,7 +88,7 @@ class NoWireNoise(logging.Filter):
     """Drops what uvicorn says of each connection, since the service logs its sessions itself.
 
     The line of a handshake holds the query string, which may hold a token; and for a message that
-    is not UTF-8 anybody could make it write a traceback.
+    is not UTF-8 anybody could make it write a traceback, and a line for every request that is none.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

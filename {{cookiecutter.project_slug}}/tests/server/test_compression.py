@@ -22,7 +22,7 @@ from websockets.frames import Opcode
 
 from app.protocol.frames import WINDOW_BITS, Frame
 from app.server.compression import SharedDeflate
-from app.server.websocket import STEP_BYTES
+from app.server.inbound import COMPRESSED_STEP_BYTES
 
 from ..conftest import Connect
 from ..service import PATIENCE, Service, running
@@ -313,7 +313,7 @@ async def test_of_many_large_messages_in_one_read_few_are_inflated_before_they_a
         assert (await peer.protocol.receive())["text"] == text
         most = max(most, peer.protocol.queue.qsize())
         assert peer.transport.reading or peer.protocol.queue.qsize()
-    assert most * LIMIT <= 1032 * STEP_BYTES + LIMIT
+    assert most * LIMIT <= 1032 * COMPRESSED_STEP_BYTES + LIMIT
     assert peer.transport.reading
     assert peer.transport.writes[-1].endswith(b"last"), "the ping was answered"
 
@@ -336,7 +336,7 @@ async def test_a_close_behind_messages_that_nobody_will_receive_is_seen(peer: Pe
     peer.offered.end(4000, "drain")
     before = peer.unread
     await peer.turn()
-    assert before - peer.unread <= 2 * STEP_BYTES, "a step per turn: others wait, too"
+    assert before - peer.unread <= 2 * COMPRESSED_STEP_BYTES, "a step per turn: others wait, too"
     async with asyncio.timeout(PATIENCE):
         while not peer.transport.closed:
             await peer.turn()

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..observability import log_config
 from ..settings import Limits, ServerSettings
+from .http import HttpProtocol
 from .websocket import SocketProtocol
 
 
@@ -20,6 +21,7 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "access_log": False,
         "lifespan": "on",
         "timeout_graceful_shutdown": server.shutdown_seconds,
+        "http": HttpProtocol,
         "ws": SocketProtocol,
         "ws_max_size": limits.max_message_bytes,
         # Each beat of ours brings a ping.

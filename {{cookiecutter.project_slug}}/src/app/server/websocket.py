@@ -4,11 +4,10 @@ It rests on parts of uvicorn that are not promised; `tests/server/test_websocket
 """
 
 from asyncio import TimerHandle
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as Received
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -18,6 +17,7 @@ from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 from ..settings import Limits
 from .compression import EXTENSIONS
+from .inbound import InboundProtocol
 
 LINK = "app.link"
 """What the link is called in `scope["extensions"]`."""
@@ -28,18 +28,15 @@ CLOSE_SECONDS = 5.0
 LOOKS = 10
 """How often it is looked, in `outbox_seconds`, whether a peer that is too slow takes anything."""
 
-STEP_BYTES = 1024
-"""How much is parsed at a time where it may be compressed: each byte may become a thousand."""
 
-
-class SocketProtocol(WebSocketsSansIOProtocol):
+class SocketProtocol(InboundProtocol):
     """One connection: frames made once for all recipients, and written without waiting.
 
     Each write is a system call, which is what a delivery costs; what can be joined comes as a Run.
     """
 
     # In the object itself, not in its large dictionary: each write looks there.
-    __slots__ = ("_direct", "_outbox", "_patience", "_unread", "code", "heard", "limits")
+    __slots__ = ("_direct", "_outbox", "_patience", "_plain", "limits")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -48,11 +45,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._outbox = bytearray()
         self._patience: TimerHandle | None = None
         """Looks whether a peer takes anything; None while it takes everything."""
-        self.code: int | None = None
-        self.heard = monotonic()
-        """When a byte came from the peer, or when it took some after too many had waited."""
-        self._unread: bytearray | None = None
-        """What may be compressed and is not parsed yet; None without compression."""
+        self._plain = True
+        """Whether no compression was negotiated."""
         if self.config.ws_per_message_deflate:
             self.conn.available_extensions = EXTENSIONS
 
@@ -62,8 +56,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[LINK] = self
-            if self.conn.extensions:
-                self._unread = bytearray()
+            self._plain = not self.conn.extensions
 
     def begin(self, limits: Limits) -> None:
         """Serve as a link from here on: the handshake is over, and what was said in it goes."""
@@ -90,8 +83,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return True
 
     def _encoded(self, frame: Frame | Run) -> bytes:
-        plain = self._unread is None
-        return frame.wire if plain else frame.deflated(self.limits.compression_threshold)
+        return frame.wire if self._plain else frame.deflated(self.limits.compression_threshold)
 
     def _write_or_keep(self, wire: bytes) -> None:
         if self.writable.is_set():
@@ -102,7 +94,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def _flow(self) -> None:
         if self._outbox:
             self._flush()
-        if self._unread is None and self.writable.is_set():
+        if self._plain and self.writable.is_set():
             self._direct = self.transport.write
 
     @property
@@ -129,12 +121,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         while not self.writable.is_set():
             await self.writable.wait()
 
+    @property
+    def code(self) -> int | None:
+        """The code of the close that was sent or received, 1006 without; None while it is open."""
+        close = self.conn.close_sent or self.conn.close_rcvd
+        if close is not None:
+            return int(close.code)
+        return 1006 if self.disconnected else None
+
     def end(self, code: int, reason: str) -> None:
         """Close after what was written; a peer that does not read is cut."""
         if not self._open:
             return
         metrics.CLOSES.labels(code).inc()
-        self.code = code
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
@@ -150,38 +149,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
         self.loop.call_soon(self._read_on)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what the peer says; what may be compressed, in steps, as it is received."""
-        self.heard = monotonic()
-        if self._unread is None:
-            super().data_received(data)
-        else:
-            self._unread += data
-            self._read_on()
-
-    def receive(self) -> Coroutine[Any, Any, Any]:
-        """Hand the next event to the application, and read on once it has them all."""
-        return super().receive() if self._unread is None else self._receive_and_read_on()
-
-    async def _receive_and_read_on(self) -> Any:
-        event = await super().receive()
-        self._read_on()
-        return event
-
-    def _read_on(self) -> None:
-        # Parsing inflates: what one read of a socket brings could become 256 MiB.
-        while self._unread and not (self.read_paused or self.transport.is_closing()):
-            step = bytes(self._unread[:STEP_BYTES])
-            del self._unread[:STEP_BYTES]
-            super().data_received(step)
-            if self.close_sent and self._unread:
-                # Nobody receives any more, so nothing else slows this down: a step per turn.
-                self.transport.pause_reading()
-                self.loop.call_soon(self._read_on)
-                return
-        if self.close_sent and not self.transport.is_closing():
-            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The peer takes no more for now; in the end it is too slow, if it takes nothing at all."""
@@ -216,10 +183,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """The server ends: what was written goes before the close."""
-        if self._outbox and self._open:
+        opened = self._open
+        if self._outbox and opened:
             self._flush()
         self._direct = None
-        super().shutdown()
+        if self.conn.close_rcvd is None:
+            # A peer that leaves was answered; uvicorn would raise.
+            super().shutdown()
+        if opened:
+            metrics.CLOSES.labels(self.code).inc()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
@@ -235,12 +207,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_parser_exception(self) -> None:
         """The peer does not speak the protocol, and has so long to read why that is the end."""
+        ours = self.conn.close_sent is not self.conn.close_rcvd
+        if ours and not (self.close_sent or self.transport.is_closing()):
+            metrics.CLOSES.labels(self.code).inc()
         super().handle_parser_exception()
         self._cut_later()
 
     def keepalive_timeout(self) -> None:
         """The peer answers no ping: it is gone, whatever waits for it."""
+        opened = self._open
         super().keepalive_timeout()
+        if opened:
+            metrics.CLOSES.labels(self.code).inc()
         self._cut_later()
 
     def _cut_later(self) -> None:

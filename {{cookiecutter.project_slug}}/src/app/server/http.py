@@ -1,0 +1,178 @@
+"""uvicorn's HTTP protocol with bounds on what a stranger may send, and on how long that may take.
+
+It rests on parts of uvicorn that are not promised; `tests/server/test_http.py` pins them.
+"""
+
+import socket
+from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable
+from functools import cache
+from math import inf
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ..settings import Limits
+from .websocket import CLOSE_SECONDS, SocketProtocol
+
+UNACKNOWLEDGED_SECONDS = 30
+"""How long TCP keeps a peer that acknowledges nothing, or takes nothing."""
+
+READ_SECONDS = 10.0
+"""How long a peer may read nothing of an answer that waits for it."""
+
+PIPELINED = 16
+"""How many requests may wait behind one that is being answered."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection on which requests arrive whole, small and in time; until it is a WebSocket."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._limits = _limits()
+        self._pending = 0
+        """Bytes since the parser last passed anything on: of headers, or of a chunk's frills."""
+        self._deadline: TimerHandle | None = None
+        """Ends the connection, unless what is due comes before."""
+        self._reading: TimerHandle | None = None
+        """Cuts a peer that does not read."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """A stranger connects, and has so long to say what it wants."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        peer = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and peer.family != socket.AF_UNIX:
+            milliseconds = UNACKNOWLEDGED_SECONDS * 1000
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        self._expect(self._limits.handshake_seconds, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which keeps headers whole, no more than those may have."""
+        if self._deadline is None:
+            self._expect(self._limits.handshake_seconds, self._late)
+        while data and self.parser is not None and not self.transport.is_closing():
+            room = self._limits.max_header_bytes - self._pending
+            step, data = data[:room], data[room:]
+            self._pending += len(step)
+            super().data_received(step)
+            if self._pending >= self._limits.max_header_bytes:
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """A request begins, maybe in what came with the one before."""
+        super().on_message_begin()
+        self._pending = self._pending or 1
+        if self._deadline is None:
+            self._expect(self._limits.handshake_seconds, self._late)
+
+    def on_headers_complete(self) -> None:
+        """The headers were not too large; an exception makes the answer a 400."""
+        self._pending = 0
+        if len(self.pipeline) >= PIPELINED:
+            raise ValueError("too many requests at once")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body came."""
+        self._pending = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request came in time; from here on the application decides how long it takes."""
+        self._pending = 0
+        self._cancel()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, and let go of it; the application has so long to accept."""
+        super().handle_websocket_upgrade()
+        upgraded = self.transport.get_protocol()
+        if isinstance(upgraded, SocketProtocol):
+            if upgraded.conn.handshake_exc is not None:
+                # Of what websockets does not take, such as a line over 8 KiB, uvicorn says nothing.
+                self._refuse(431)
+            elif not self.transport.is_closing():
+                upgraded.expect_acceptance(self._limits.handshake_seconds)
+        # The parser holds this object, which nobody needs any more.
+        self.parser = None  # type: ignore[assignment]
+
+    def send_400_response(self, msg: str) -> None:
+        """The peer does not speak HTTP, and has so long to read that."""
+        super().send_400_response(msg)
+        self._end()
+
+    def on_response_complete(self) -> None:
+        """An answer was written, and has to be read."""
+        super().on_response_complete()
+        self._expect_reading()
+
+    def pause_writing(self) -> None:
+        """The peer takes no more for now."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """The peer takes more."""
+        super().resume_writing()
+        self._stop_expecting_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone."""
+        self._cancel()
+        self._stop_expecting_reading()
+        super().connection_lost(exc)
+
+    def _late(self) -> None:
+        """The request did not come in time: 408 if any of it did."""
+        self._deadline = None
+        cycle = self.cycle
+        open_ = cycle is not None and not cycle.response_complete
+        if (self._pending or open_) and not (open_ and cycle.response_started):
+            self._refuse(408)
+        else:
+            self._end()
+
+    def _refuse(self, status: int) -> None:
+        """Answer instead of the application, and close."""
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-length", b"0"),
+            (b"connection", b"close"),
+        ]
+        lines = (b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n")))
+        self._end()
+
+    def _end(self) -> None:
+        self.transport.close()
+        self._cancel()
+        self._expect(CLOSE_SECONDS, self.transport.abort)
+
+    def _expect(self, seconds: float, otherwise: Callable[[], None]) -> None:
+        self._deadline = self.loop.call_later(seconds, otherwise)
+
+    def _cancel(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expect_reading(self, left: float = inf) -> None:
+        """Look every while whether less waits than before, as long as anything does."""
+        self._stop_expecting_reading()
+        waiting = self.transport.get_write_buffer_size()
+        if waiting >= left:
+            self.transport.abort()
+        elif waiting:
+            self._reading = self.loop.call_later(READ_SECONDS, self._expect_reading, waiting)
+
+    def _stop_expecting_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+
+@cache
+def _limits() -> Limits:
+    """Read once in each process: uvicorn makes the connections, and passes nothing on."""
+    return Limits()

@@ -1,0 +1,167 @@
+"""Strangers who flood, bloat and dribble: each is bounded, and nobody else notices."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from websockets.frames import Opcode
+
+from app.server.inbound import CONTROL_FRAMES, FRAGMENTS
+
+from ..conftest import Connect
+from ..service import Service, running
+from .stranger import HANDSHAKE, Stranger, close_code, framed, request, undisturbed
+
+SECONDS = 1.0
+"""How long a request may take."""
+MEBIBYTE = 1 << 20
+LARGEST = 65_536
+"""Bytes that a message may have."""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that strangers find."""
+    folder = tmp_path_factory.mktemp("target")
+    with running(folder, APP_HANDSHAKE_SECONDS=f"{SECONDS}", APP_COMPRESSION="true") as service:
+        yield service
+
+
+@pytest.fixture
+async def others(target: Service, connect: Connect) -> AsyncIterator[None]:
+    """Those who are served meanwhile."""
+    async with undisturbed(target, connect):
+        yield
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("lines", [("GET / HTTP/1.1",), HANDSHAKE])
+async def test_a_header_of_30_mb_is_not_kept(target: Service, lines: tuple[str, ...]) -> None:
+    async with Stranger.open(target.port) as stranger:
+        await stranger.say(request(*lines)[:-2] + b"X: ")
+        assert await stranger.say_while_heard(b"x" * MEBIBYTE) < 30
+        assert (await stranger.rest())[:13] in (b"HTTP/1.1 431 ", b"")
+
+
+@pytest.mark.usefixtures("others")
+async def test_500_who_say_nothing_are_gone_in_time(target: Service) -> None:
+    async with AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(Stranger.open(target.port)) for _ in range(500)]
+        assert set(await asyncio.gather(*(each.rest() for each in crowd))) == {b""}
+
+
+@pytest.mark.usefixtures("others")
+async def test_a_header_byte_by_byte_is_not_waited_for(target: Service) -> None:
+    async with AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(Stranger.open(target.port)) for _ in range(20)]
+        await asyncio.gather(*(each.say(request(*HANDSHAKE)[:-2] + b"X: ") for each in crowd))
+        await asyncio.gather(*(each.say_while_heard(b"x") for each in crowd))
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("kind", [Opcode.PING, Opcode.PONG])
+@pytest.mark.parametrize("size", [0, 125])
+async def test_of_50_mb_of_control_frames_few_are_taken(
+    target: Service, kind: Opcode, size: int
+) -> None:
+    flood = framed(kind, b"x" * size)
+    flood *= MEBIBYTE // len(flood)
+    async with Stranger.upgraded(target.port) as stranger:
+        assert await stranger.say_while_heard(flood) < 50
+        assert_closed(await stranger.rest(), 4200)
+
+
+@pytest.mark.usefixtures("others")
+async def test_as_many_control_frames_are_answered_and_not_one_more(target: Service) -> None:
+    ping = framed(Opcode.PING)
+    async with Stranger.upgraded(target.port) as stranger:
+        await stranger.say(ping * CONTROL_FRAMES)
+        heard = await stranger.hear_until(b"\x8a\x00" * CONTROL_FRAMES)
+        assert b"\x88" not in heard
+        await stranger.say(ping)
+        assert close_code(await stranger.rest()) == 4200
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("data", [b"", b"x"])
+async def test_a_message_of_a_million_fragments_is_refused(target: Service, data: bytes) -> None:
+    first, next_ = framed(Opcode.TEXT, final=False), framed(Opcode.CONT, data, final=False)
+    async with Stranger.upgraded(target.port) as stranger:
+        await stranger.say(first)
+        assert await stranger.say_while_heard(next_ * 100_000) < 10
+        assert_closed(await stranger.rest(), 4502)
+
+
+@pytest.mark.usefixtures("others")
+async def test_a_message_may_have_so_many_fragments_and_not_one_more(target: Service) -> None:
+    first, last = framed(Opcode.TEXT, b"{", final=False), framed(Opcode.CONT, b"}")
+    between = framed(Opcode.CONT, final=False)
+    async with Stranger.upgraded(target.port) as stranger:
+        await stranger.say(first + between * (FRAGMENTS - 2) + last)
+        assert b"invalid_message" in await stranger.hear_until(b"invalid_message")
+        await stranger.say(first + between * (FRAGMENTS - 1) + last)
+        assert close_code(await stranger.rest()) == 4502
+
+
+@pytest.mark.usefixtures("others")
+async def test_bombs_are_refused_before_they_go_off(target: Service) -> None:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -12)
+    bomb = deflate.compress(bytes(60 * MEBIBYTE)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    assert len(bomb) < LARGEST
+    frame = framed(Opcode.TEXT, bomb[:-4], compressed=True)
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+            stranger = Stranger.upgraded(target.port, offer)
+            await (each := await stack.enter_async_context(stranger)).say(frame)
+            assert close_code(await each.rest()) == 1009
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("offers", [(), ("Sec-WebSocket-Extensions: permessage-deflate",)])
+async def test_messages_of_a_mebibyte_are_refused(target: Service, offers: tuple[str, ...]) -> None:
+    frame = framed(Opcode.TEXT, b"x" * MEBIBYTE)
+    for _ in range(20):
+        async with Stranger.upgraded(target.port, *offers) as stranger:
+            await stranger.say_while_heard(frame)
+            assert_closed(await stranger.rest(), 1009)
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_message_may_have_so_many_bytes_and_not_one_more(
+    target: Service, whole: bool
+) -> None:
+    for size in (LARGEST, LARGEST + 1):
+        data = b'"%b"' % (b"x" * (size - 2))
+        async with Stranger.upgraded(target.port) as stranger:
+            if whole:
+                await stranger.say(framed(Opcode.TEXT, data))
+            else:
+                await stranger.say(framed(Opcode.TEXT, data[:9], final=False))
+                await stranger.say(framed(Opcode.CONT, data[9:]))
+            if size == LARGEST:
+                assert b"invalid_message" in await stranger.hear_until(b"invalid_message")
+            else:
+                assert close_code(await stranger.rest()) == 1009
+
+
+@pytest.mark.usefixtures("others")
+async def test_what_is_no_websocket_is_refused_and_not_logged(target: Service) -> None:
+    bad = framed(Opcode.TEXT, b"\xff")
+    for said, code in (
+        (b"\xff" * 100, 1002),
+        (bad, 1007),
+        (bad + framed(Opcode.CLOSE, b"\x0f\xa0"), 4000),
+    ):
+        for _ in range(20):
+            async with Stranger.upgraded(target.port) as stranger:
+                await stranger.say(said)
+                assert close_code(await stranger.rest()) == code
+
+
+def assert_closed(heard: bytes, code: int) -> None:
+    """A close frame is the last that is heard, unless a reset overtook it."""
+    assert b"\x88" not in heard or close_code(heard) == code
