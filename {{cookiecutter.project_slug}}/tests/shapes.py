@@ -43,6 +43,8 @@ class _Heartbeat(_Shape):
 class _Limits(_Shape):
     message_bytes: int
     channels: int
+    commands_per_second: float
+    commands_burst: int
 
 
 class _Roster(_Shape):

@@ -110,6 +110,21 @@ def test_a_room_that_could_not_be_entered_is_complained_about(
     assert [each for each in complaints() if "APP_ROOMS" in each]
 
 
+def test_proxies_are_addresses_and_networks_in_one_line(bare: pytest.MonkeyPatch) -> None:
+    assert ServerSettings().trusted_proxies == ()
+    bare.setenv("APP_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1 ,2001:db8::/32")
+    proxies = [str(each) for each in ServerSettings().trusted_proxies]
+    assert proxies == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize("value", ["*", "0.0.0.0/0", "::/0", "proxy.example", "10.0.0.1/8", "1.2"])
+def test_a_proxy_that_could_be_anybody_is_complained_about(
+    bare: pytest.MonkeyPatch, value: str
+) -> None:
+    bare.setenv("APP_TRUSTED_PROXIES", f"192.0.2.1,{value}")
+    assert [each for each in complaints() if "APP_TRUSTED_PROXIES" in each]
+
+
 def test_development_ends_quickly_and_production_with_patience(bare: pytest.MonkeyPatch) -> None:
     assert ServerSettings().shutdown_seconds == 2
     bare.setenv("APP_ENVIRONMENT", "production")

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
 from .adapters import (
@@ -28,6 +29,7 @@ from .http.websocket import Sockets
 from .metrics import QUEUE_BYTES
 from .observability import configure_structlog, log_config
 from .realtime.background import open_background
+from .realtime.gate import Gate
 from .realtime.hub import Hub
 from .realtime.namespaces import Directory
 from .realtime.node import Node
@@ -69,6 +71,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             authenticator,
             wheel,
             limits,
+            Gate(limits),
             overrides=lambda: app.dependency_overrides,
         )
         # A collection need not look at what lives as long as the process, nor come so often.
@@ -87,6 +90,9 @@ def create_app() -> FastAPI:
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
     app.add_middleware(Sockets)
+    if proxies := ServerSettings().trusted_proxies:
+        # Only what these say of a client is believed; else it costs a coroutine per connection.
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in proxies])
     install_errors(app)
     for router in (health.router, metrics.router, channels.router, open_accounts().router):
         app.include_router(router)

@@ -21,6 +21,11 @@ DURATION = Histogram(
 CLOSES = Counter(
     "websocket_closes_total", "Connections that the service ended, by its close codes.", ["code"]
 )
+REFUSED = Counter(
+    "websocket_refused_total",
+    "Handshakes that were refused: closed (shutting down), full, crowded (by one address).",
+    ["why"],
+)
 
 _MESSAGES = Counter(
     "websocket_messages_total",

@@ -16,6 +16,7 @@ _NOISE = (
     "Invalid UTF-8 sequence",
     "Invalid HTTP request received.",
     "Unsupported upgrade request.",
+    "ASGI callable returned without completing handshake",
 )
 
 _SHARED: list[Processor] = [

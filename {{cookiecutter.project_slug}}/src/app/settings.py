@@ -3,12 +3,29 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RoomName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _listed(value: object) -> object:
+    """`APP_ROOMS=lobby,help` in the environment."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _bounded(network: IPvAnyNetwork) -> IPvAnyNetwork:
+    if not network.prefixlen:
+        raise ValueError("everybody would be a proxy, and be whoever they say")
+    return network
+
+
+Listed = (NoDecode, BeforeValidator(_listed))
+Proxy = Annotated[IPvAnyNetwork, AfterValidator(_bounded)]
 
 
 class Section(BaseSettings):
@@ -41,6 +58,7 @@ class ServerSettings(Section):
     log_format: Literal["console", "json"] | None = None
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     grace_seconds: Positive | None = None
+    trusted_proxies: Annotated[tuple[Proxy, ...], *Listed] = ()
 
     @property
     def drain_window(self) -> float:
@@ -88,15 +106,7 @@ class DemoSettings(Section):
     """What is there from the start, for people who look around."""
 
     demo: bool | None = None
-    rooms: Annotated[tuple[RoomName, ...], NoDecode] = ("lobby",)
-
-    @field_validator("rooms", mode="before")
-    @classmethod
-    def _split(cls, rooms: object) -> object:
-        """`APP_ROOMS=lobby,help` in the environment."""
-        if not isinstance(rooms, str):
-            return rooms
-        return tuple(name.strip() for name in rooms.split(",") if name.strip())
+    rooms: Annotated[tuple[RoomName, ...], *Listed] = ("lobby",)
 
     @property
     def shown(self) -> bool:

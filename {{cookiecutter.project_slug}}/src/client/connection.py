@@ -17,6 +17,7 @@ from . import wire
 from .backoff import Clock
 from .errors import CommandRefused, ConnectionLost
 from .events import Frame, Welcome
+from .pace import Pace
 
 WELCOME_SECONDS = 10.0
 """How long the server may be silent before it has welcomed us; then `welcome` says how long."""
@@ -53,6 +54,8 @@ class Connection:
         self._heard = clock.now()
         self._silence = WELCOME_SECONDS
         self._largest = math.inf
+        self._pace = Pace(clock)
+        self._turn = asyncio.Lock()
         self._ids = count(1)
         self._replies: dict[int, Future[Frame]] = {}
 
@@ -69,6 +72,10 @@ class Connection:
 
     async def send(self, type: str, **fields: Any) -> None:
         """Send what is not answered: it may be lost. Raises CommandRefused, or ConnectionLost."""
+        if type != "subscribe":  # of these the server takes as many as there are channels
+            async with self._turn:
+                if self.lost is None and (wait := self._pace.next()):
+                    await self._clock.sleep(wait)
         frame = {"type": type, **fields}
         text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         payload = text.encode()
@@ -121,6 +128,9 @@ class Connection:
         elif kind == "welcome":
             self.welcome = wire.welcome(frame)
             self._silence, self._largest = self.welcome.silence, self.welcome.message_bytes
+            self._pace = Pace(
+                self._clock, self.welcome.commands_per_second, self.welcome.commands_burst
+            )
             if not self.greeting.done():
                 self.greeting.set_result(self.welcome)
         elif kind == "reconnect":

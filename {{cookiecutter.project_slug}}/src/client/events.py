@@ -41,6 +41,9 @@ class Welcome:
     """The seconds of silence after which the server is taken for dead."""
     message_bytes: int
     """The largest message that the server takes."""
+    commands_per_second: float
+    commands_burst: int
+    """How many commands it takes at once; beyond that, so many a second."""
     expires_at: datetime | None = None
     guest_token: str | None = None
 

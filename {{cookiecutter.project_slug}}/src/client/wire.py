@@ -1,5 +1,6 @@
 """From frames of the wire to what the user sees; fields that we do not know are passed over."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 
@@ -28,6 +29,8 @@ def welcome(frame: Frame) -> Welcome:
         node=frame["node"],
         silence=sum(frame["heartbeat"].values()) / 1000,
         message_bytes=frame["limits"]["message_bytes"],
+        commands_per_second=frame["limits"].get("commands_per_second", math.inf),
+        commands_burst=frame["limits"].get("commands_burst", 1),
         expires_at=expires and datetime.fromisoformat(expires),
         guest_token=frame.get("guest_token"),
     )

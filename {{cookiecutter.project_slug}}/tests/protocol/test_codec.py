@@ -181,7 +181,12 @@ def test_what_is_not_known_is_left_out() -> None:
         "personal": "user:u",
         "node": "n",
         "heartbeat": {"interval_ms": 1, "timeout_ms": 1},
-        "limits": {"message_bytes": 1, "channels": 1},
+        "limits": {
+            "message_bytes": 1,
+            "channels": 1,
+            "commands_per_second": 1.0,
+            "commands_burst": 1,
+        },
     }
     assert parse(codec.encode(Welcome(**welcome)).payload) == {"type": "welcome", **welcome}
 

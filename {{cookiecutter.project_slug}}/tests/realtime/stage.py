@@ -25,6 +25,7 @@ from app.protocol.errors import CloseCode, Disconnect, Unavailable
 from app.protocol.events import Member
 from app.realtime.background import open_background
 from app.realtime.connection import serve
+from app.realtime.gate import Gate
 from app.realtime.hub import Hub
 from app.realtime.namespaces import Directory, Namespace
 from app.realtime.node import Node
@@ -32,7 +33,7 @@ from app.realtime.publishing import compose
 from app.realtime.wheel import Wheel
 from app.settings import Limits
 
-from ..service import PATIENCE
+from ..service import IN_HASTE, PATIENCE
 from ..shapes import Frame, parse
 
 
@@ -96,7 +97,8 @@ async def open_node(
     **limits: Any,
 ) -> AsyncIterator[Node]:
     """A node at work, of memory adapters where none are given."""
-    bounds = Limits(**limits)
+    hasty = {name.removeprefix("APP_").lower(): most for name, most in IN_HASTE.items()}
+    bounds = Limits(**{**hasty, **limits})
     kept = history or MemoryHistory(length=1000, seconds=3600)
     async with open_background() as background:
         hub = Hub(
@@ -109,7 +111,8 @@ async def open_node(
         )
         wheel = Wheel()
         background.keep("wheel", wheel.run)
-        yield Node(hub, Directory(namespaces, kept, creates=False), Anybody(), wheel, bounds)
+        directory = Directory(namespaces, kept, creates=False)
+        yield Node(hub, directory, Anybody(), wheel, bounds, Gate(bounds))
 
 
 class Peer:
@@ -187,6 +190,11 @@ class Peer:
         while (frame := await self.hear_any())["type"] == "ping":
             pass
         return frame
+
+    def said(self) -> list[Frame]:
+        """What was heard already and not asked for yet, without heartbeats."""
+        heard = [parse(self._heard.get_nowait()) for _ in range(self._heard.qsize())]
+        return [frame for frame in heard if frame["type"] != "ping"]
 
     async def hear_type(self, wanted: str) -> Frame:
         """The next message of a type; others are passed over."""

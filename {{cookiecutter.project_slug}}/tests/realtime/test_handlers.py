@@ -62,7 +62,12 @@ async def test_who_was_welcomed_knows_who_and_where_it_is(connect: Connect) -> N
     assert ann.welcome["session"] != bob.welcome["session"]
     assert ann.welcome["node"] == bob.welcome["node"]
     assert ann.welcome["heartbeat"] == {"interval_ms": 25_000, "timeout_ms": 10_000}
-    assert ann.welcome["limits"] == {"message_bytes": 65_536, "channels": 128}
+    assert ann.welcome["limits"] == {
+        "message_bytes": 65_536,
+        "channels": 128,
+        "commands_per_second": 1_000_000,
+        "commands_burst": 1_000_000,
+    }
 
 
 async def test_the_server_speaks_at_the_interval_that_it_announced(

@@ -27,6 +27,10 @@ class Principal:
         return Member(id=self.user, name=self.name)
 
 
+SERVER = Principal(user="server", scopes=frozenset({"publish", "notify", "admin"}))
+"""Who knows the API key: another server of yours."""
+
+
 class Authenticator(Protocol):
     """Finds out who is connecting. Every failure is one Disconnect."""
 

@@ -8,10 +8,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from ..settings import Section
-from .base import Authenticator, Principal
-
-SERVER = Principal(user="server", scopes=frozenset({"publish", "notify", "admin"}))
-"""Who knows the API key: another server of yours."""
+from .base import SERVER, Authenticator, Principal
 
 _key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable
 from functools import partial
+from random import randint
 from time import monotonic
 
 from starlette.requests import HTTPConnection
@@ -13,6 +14,7 @@ from .. import metrics
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
+from ..realtime.gate import Refusal, origin_of
 from ..realtime.link import Link
 from ..realtime.node import Node
 from .link import offered_link, open_link
@@ -27,22 +29,29 @@ class Socket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from handshake to end."""
         await receive()
-        offered: list[str] = scope["subprotocols"]
-        # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
-        chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
-        await send({"type": "websocket.accept", "subprotocol": chosen})
-        opened, limits = monotonic(), _node(scope).limits
-        metrics.CONNECTIONS.inc()
-        metrics.ACTIVE.inc()
+        client, gate = scope.get("client"), _node(scope).gate
+        origin = client and origin_of(client[0])
+        if refusal := gate.enter(origin):
+            return await _refuse(send, refusal)
         try:
-            if link := offered_link(scope, limits):
-                await self._serve(scope, receive, link)
-            else:
-                async with open_link(send, limits) as link:
+            offered: list[str] = scope["subprotocols"]
+            # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
+            chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+            opened, limits = monotonic(), _node(scope).limits
+            metrics.CONNECTIONS.inc()
+            metrics.ACTIVE.inc()
+            try:
+                if link := offered_link(scope, limits):
                     await self._serve(scope, receive, link)
+                else:
+                    async with open_link(send, limits) as link:
+                        await self._serve(scope, receive, link)
+            finally:
+                metrics.ACTIVE.dec()
+                metrics.DURATION.observe(monotonic() - opened)
         finally:
-            metrics.ACTIVE.dec()
-            metrics.DURATION.observe(monotonic() - opened)
+            gate.leave(origin)
 
     async def _serve(self, scope: Scope, receive: Receive, link: Link) -> None:
         offered, node = scope["subprotocols"], _node(scope)
@@ -77,6 +86,16 @@ class Sockets:
 def _node(scope: Scope) -> Node:
     node: Node = scope["state"]["node"]
     return node
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    """Answer over HTTP, before there is a connection; those who come back do so one by one."""
+    metrics.REFUSED.labels(refusal.name.lower()).inc()
+    status = 429 if refusal is Refusal.CROWDED else 503
+    headers = [(b"retry-after", b"%d" % randint(1, 10)), (b"content-type", b"text/plain")]
+    start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": refusal.encode()})
 
 
 async def _message(receive: Receive) -> str | bytes | None:

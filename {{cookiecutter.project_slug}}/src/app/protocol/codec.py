@@ -1,6 +1,7 @@
 """Text to commands, events to frames; what many will receive is encoded once and spliced."""
 
 import json
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -46,7 +47,8 @@ def encode(event: BaseModel) -> Frame:
 def encode_error(error: CommandError, id: Id | None = None) -> Frame:
     """The reply that says why a command was refused."""
     code, message, field, again = error.code, error.message, error.field, error.code.retryable
-    wait = None if error.retry_after is None else round(error.retry_after * 1000)
+    # A client that comes back exactly then must not be too early.
+    wait = None if error.retry_after is None else math.ceil(error.retry_after * 1000)
     event = Error(
         id=id, code=code, message=message, retryable=again, retry_after_ms=wait, field=field
     )

@@ -38,6 +38,8 @@ class Limits(BaseModel):
 
     message_bytes: int
     channels: int
+    commands_per_second: float
+    commands_burst: int
 
 
 class Welcome(Event):

@@ -14,6 +14,7 @@ from ..protocol.commands import AnyCommand, Auth, Id
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from .link import Link
 from .node import Node
+from .rates import Allowance
 from .session import Commands, Session
 
 log = structlog.stdlib.get_logger(__name__)
@@ -30,15 +31,17 @@ async def serve(
     `first` is carried out on the client's behalf. Without a principal the first command has to be
     `auth`.
     """
-    session_id, opened, commands = token_hex(8), monotonic(), partial(_next, inbox, link)
+    session_id, opened, allowance = token_hex(8), monotonic(), Allowance(node.limits)
+    commands = partial(_next, inbox, link, allowance)
     structlog.contextvars.bind_contextvars(session=session_id)
     try:
         id: Id | None = None
-        if principal is None and (proof := await _proof(node, link, commands)):
+        if principal is None and (proof := await _proof(node, link, allowance, commands)):
             id, principal = proof.id, await node.authenticator.by_token(proof.token)
         if principal is not None:
             log.info("session opened", user=principal.user)
-            await Session(session_id, node, link, principal).run(commands, id, first)
+            session = Session(session_id, node, link, principal, allowance)
+            await session.run(commands, id, first)
     except Disconnect as ended:
         link.end(ended.code, ended.reason)
     except Exception:
@@ -48,23 +51,27 @@ async def serve(
         log.info("session closed", code=link.code, seconds=round(monotonic() - opened, 3))
 
 
-async def _proof(node: Node, link: Link, commands: Commands) -> Auth | None:
+async def _proof(node: Node, link: Link, allowance: Allowance, commands: Commands) -> Auth | None:
     """The first `auth`; anything before it is refused, and time is limited."""
     timed_out = CloseCode.AUTHENTICATION_TIMED_OUT
     end = partial(link.end, timed_out, timed_out.reason)
     deadline = node.wheel.schedule(node.limits.auth_seconds, end)
     try:
         while command := await commands():
-            if isinstance(command, Auth):
-                return command
-            refused = CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
-            link.write(codec.encode_error(refused, command.id))
+            try:
+                allowance.spend(command)
+                if isinstance(command, Auth):
+                    return command
+                raise CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
+            except CommandError as refused:
+                allowance.blame(refused)
+                link.write(codec.encode_error(refused, command.id))
         return None
     finally:
         deadline.cancel()
 
 
-async def _next(inbox: Inbox, link: Link) -> AnyCommand | None:
+async def _next(inbox: Inbox, link: Link, allowance: Allowance) -> AnyCommand | None:
     """The next command; what is none is answered with an error."""
     while (message := await inbox()) is not None:
         metrics.RECEIVED.inc()
@@ -73,6 +80,7 @@ async def _next(inbox: Inbox, link: Link) -> AnyCommand | None:
                 raise CommandError(ErrorCode.UNSUPPORTED, "send text: this is v1.json")
             return codec.decode(message)
         except CommandError as refused:
+            allowance.blame(refused)
             id = codec.decode_id(message) if isinstance(message, str) else None
             link.write(codec.encode_error(refused, id))
     return None

@@ -22,7 +22,8 @@ async def auth(session: "Session", command: commands.Auth) -> None:
     """A guest takes up an earlier identity: only at once, and not where something is subscribed."""
     if not session.untouched or session.principal.guest_token is None:
         raise CommandError(ErrorCode.UNSUPPORTED, "this connection is authenticated already")
-    session.principal = await session.node.authenticator.by_token(command.token)
+    principal = await session.node.authenticator.by_token(command.token)
+    session.node.hub.rename(session, principal)
     session.welcome(command.id)
 
 

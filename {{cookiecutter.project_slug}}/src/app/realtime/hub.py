@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ..auth.base import Principal
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
-from ..protocol.errors import CloseCode
+from ..protocol.errors import CloseCode, Disconnect
 from ..protocol.events import Roster
 from ..settings import Limits
 from .attendance import Attendance
 from .background import Background
 from .channel import LocalChannel
 from .committer import Committer, Outcome
+from .gate import Tally
 from .joining import Join
 from .mending import Mender
 from .namespaces import Namespace
@@ -56,6 +58,7 @@ class Hub:
         )
         self._committer = Committer(self.history, self.broker, self.deliver)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
+        self._users = Tally(self.limits.connections_per_user)
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
@@ -67,12 +70,21 @@ class Hub:
         return sum(session.buffered for session in self.sessions.values())
 
     def attach(self, session: "Session") -> None:
-        """Make a session known; it is reachable from here on."""
+        """Make a session known; raises Disconnect if its user has too many here already."""
+        self._admit(session.principal)
         self.sessions[session.id] = session
+
+    def rename(self, session: "Session", principal: Principal) -> None:
+        """Take a session for another principal's; raises as `attach` does, and nothing changes."""
+        if principal.user != session.principal.user:
+            self._admit(principal)
+            self._users.leave(session.principal.user)
+        session.principal = principal
 
     def detach(self, session: "Session") -> None:
         """Forget a session, at once; the cost is in its own subscriptions only."""
-        self.sessions.pop(session.id, None)
+        if self.sessions.pop(session.id, None):
+            self._users.leave(session.principal.user)
         for name in list(session.subscriptions):
             self.unsubscribe(session, name)
 
@@ -142,6 +154,10 @@ class Hub:
         join = Join(self._mender, channel, session, wanted, presence, lagging=True)
         channel.joins[session] = join
         join.task = self.background.spawn(self._catch_up(session, join, channel.delivered))
+
+    def _admit(self, principal: Principal) -> None:
+        if not self._users.enter(principal.user):
+            raise Disconnect(CloseCode.TOO_MANY_CONNECTIONS)
 
     async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
         try:

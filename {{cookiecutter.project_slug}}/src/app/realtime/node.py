@@ -7,6 +7,7 @@ from typing import Any
 
 from ..auth.base import Authenticator
 from ..settings import Limits
+from .gate import Gate
 from .hub import Hub
 from .namespaces import Directory
 from .wheel import Wheel
@@ -21,6 +22,7 @@ class Node:
     authenticator: Authenticator
     wheel: Wheel
     limits: Limits
+    gate: Gate
     id: str = field(default_factory=lambda: token_hex(4))
     overrides: Callable[[], Mapping[Callable[..., Any], Callable[..., Any]]] = dict
     """The dependencies that tests replaced, as they are now."""

@@ -9,11 +9,12 @@ from itertools import count
 from secrets import token_urlsafe
 from time import time
 
-from ..auth.base import Principal
+from ..auth.base import SERVER, Principal
+from ..coordination.base import Want
 from ..history.base import Draft
 from ..protocol.codec import encode_body
 from ..protocol.commands import Publish
-from ..protocol.errors import CommandError
+from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import Member, Ok
 from .committer import Outcome
 from .hooks import revise
@@ -33,6 +34,8 @@ async def publish(
     namespace = await node.directory.writable(principal, wanted.channel)
     payload = namespace.check(wanted.data)
     said = namespace.encode(payload)
+    if principal is not SERVER:
+        await _spend(node, principal.user)
     instead = await revise(namespace, node, principal, wanted.channel, payload)
     return await node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
 
@@ -62,6 +65,19 @@ def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None 
         key=wanted.key,
         digest=None if wanted.key is None else _digest(said),
     )
+
+
+async def _spend(node: Node, user: str) -> None:
+    """Use up one publication of a user's, over all nodes; refuse it if there is none left."""
+    want = _want(user, node.limits.publishes_per_second, node.limits.publishes_burst)
+    (wait,) = await node.hub.coordination.spend((want,))
+    if wait:
+        raise CommandError(ErrorCode.RATE_LIMITED, "you publish too much", retry_after=wait)
+
+
+@lru_cache(maxsize=4096)
+def _want(user: str, rate: float, burst: int) -> Want:
+    return Want(f"publish:{user}", rate, burst)
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ from .heartbeat import Heartbeat
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
+from .rates import Allowance
 from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
@@ -36,6 +37,7 @@ class Session:
     node: Node
     link: Link
     principal: Principal
+    allowance: Allowance
     subscriptions: dict[str, Namespace] = field(default_factory=dict)
     untouched: bool = True
     """Whether the client has not commanded anything yet."""
@@ -90,7 +92,6 @@ class Session:
         """Say that the connection is ready, and for whom."""
         principal, limits = self.principal, self.node.limits
         beat, late = limits.heartbeat_seconds * 1000, limits.heartbeat_timeout_seconds * 1000
-        size, channels = limits.max_message_bytes, limits.channels_per_connection
         self.reply(
             Welcome(
                 id=id,
@@ -99,7 +100,12 @@ class Session:
                 personal=personal_channel(principal.user),
                 node=self.node.id,
                 heartbeat=Beats(interval_ms=round(beat), timeout_ms=round(late)),
-                limits=Limits(message_bytes=size, channels=channels),
+                limits=Limits(
+                    message_bytes=limits.max_message_bytes,
+                    channels=limits.channels_per_connection,
+                    commands_per_second=limits.commands_per_second,
+                    commands_burst=limits.commands_burst,
+                ),
                 expires_at=principal.expires_at and principal.expires_at.isoformat(),
                 guest_token=principal.guest_token,
             )
@@ -115,6 +121,9 @@ class Session:
         del self.published[: len(ready)]
         if ready:
             self.send(Run([_reply(command, outcome.result()) for command, outcome in ready]))
+        for _, outcome in ready:
+            if isinstance(refused := outcome.result(), CommandError):
+                self._blame(refused)
 
     async def _carry_out(self, command: AnyCommand) -> CommandError | None:
         """Why the command was refused, which the client was told; or nothing."""
@@ -123,6 +132,7 @@ class Session:
             # What a peer does not read, it may not ask for.
             await self.link.drained()
         try:
+            self.allowance.spend(command)
             if isinstance(command, Publish):
                 # Not timed: that would cost a tenth, and stores and hooks answer in time.
                 await publish(self, command)
@@ -139,8 +149,16 @@ class Session:
             refused = CommandError(ErrorCode.TIMEOUT, "this took too long, try again")
         finally:
             self.untouched, self.heartbeat.active = False, monotonic()
+        self.allowance.blame(refused)
         self.send(codec.encode_error(refused, command.id))
         return refused
+
+    def _blame(self, refused: CommandError) -> None:
+        """The same as the allowance does, where nobody would hear a Disconnect."""
+        try:
+            self.allowance.blame(refused)
+        except Disconnect as ended:
+            self.end(ended.code)
 
 
 def _reply(command: Publish, outcome: Outcome) -> Frame:

@@ -19,6 +19,7 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "reload_dirs": ["src"] if server.reload else None,
         "log_config": log_config(server),
         "access_log": False,
+        "proxy_headers": False,
         "lifespan": "on",
         "timeout_graceful_shutdown": server.shutdown_seconds,
         "http": HttpProtocol,

@@ -109,7 +109,9 @@ export class Connection {
 
   #receive(message) {
     this.#lastHeard = performance.now();
-    this.#retryAfter = message.type === "error" ? message.retry_after_ms : undefined;
+    // A rate is waited out on the connection; one that ended for it comes back as from any loss.
+    const stayAway = message.type === "error" && message.code !== "rate_limited";
+    this.#retryAfter = stayAway ? message.retry_after_ms : undefined;
     if (message.type === "welcome") this.#greet(message);
     if (message.type === "ping") this.send({ type: "pong" });
     if (message.id !== undefined) this.#settle(message);

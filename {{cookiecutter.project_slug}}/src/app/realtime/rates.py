@@ -1,0 +1,56 @@
+"""How often one connection may ask for something, and how often in vain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from ..protocol.commands import AnyCommand, Subscribe
+from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
+from ..settings import Limits
+
+ROUNDING = 1e-6
+"""Seconds that a sum of floats may be off."""
+
+
+@dataclass(eq=False, slots=True)
+class Allowance:
+    """What one connection may still do. Each budget is kept as the time at which it is full again.
+
+    Subscriptions have a budget of their own: after a reconnection they come all at once.
+    """
+
+    limits: Limits
+    clock: Callable[[], float] = monotonic
+    _commands: float = 0.0
+    _subscribes: float = 0.0
+    _errors: float = 0.0
+
+    def spend(self, command: AnyCommand) -> None:
+        """Use up one command; raise CommandError, and count that, if there is none left."""
+        limits, rate = self.limits, self.limits.commands_per_second
+        if isinstance(command, Subscribe):
+            wait, self._subscribes = self._take(self._subscribes, rate, limits.subscribes_burst)
+        else:
+            wait, self._commands = self._take(self._commands, rate, limits.commands_burst)
+        if wait:
+            self._count(CloseCode.RATE_LIMITED)
+            raise CommandError(ErrorCode.RATE_LIMITED, "too many commands", retry_after=wait)
+
+    def blame(self, error: CommandError) -> None:
+        """Count what the client did wrong, which is what cannot succeed later, unchanged."""
+        if not error.code.retryable:
+            self._count(CloseCode.TOO_MANY_ERRORS)
+
+    def _count(self, code: CloseCode) -> None:
+        """Raise Disconnect once there was too much of it within a minute."""
+        most = self.limits.max_errors
+        wait, self._errors = self._take(self._errors, most / 60, most)
+        if wait:
+            raise Disconnect(code)
+
+    def _take(self, full_at: float, rate: float, burst: int) -> tuple[float, float]:
+        """How long to wait for one, which is none if it was used up; when the budget is full."""
+        now = self.clock()
+        later = max(full_at, now) + 1 / rate
+        wait = later - now - burst / rate
+        return (wait, full_at) if wait > ROUNDING else (0.0, later)
