@@ -34,10 +34,17 @@ START = """async (mode) => {
 }"""
 FOLLOW = """(channel) => tell(
     window.channel = client.subscribe(channel, { last: 2, presence: true }),
-    "subscribed", "message", "signal", "join", "leave", "ended")"""
+    "subscribed", "message", "signal", "join", "leave", "lag", "presence", "ended")"""
 PUBLISH = """(text) => void client.publish("chat:a", { text }).then(
     (done) => story.push({ ...done, type: "published" }),
     (error) => story.push({ type: "refused", code: error.code }))"""
+
+
+SHOW_PEOPLE = """async () => {
+    document.body.innerHTML = "<ul id=people></ul><p id=count></p><p id=typing></p>";
+    const { People } = await import("/demo/people.js");
+    new People(channel, () => "x");
+}"""
 
 
 class Peer:
@@ -242,6 +249,15 @@ def test_the_server_says_how_long_to_stay_away(script: Script) -> None:
     script.peer(1)
 
 
+def test_nobody_comes_back_in_the_same_moment_as_all_who_were_told_the_same(page: "Page") -> None:
+    script = Script(page, random=0.5)
+    peer = script.connect()
+    peer.send("error", code="rate_limited", message="", retryable=True, retry_after_ms=60_000)
+    peer.close(4200)
+    waiting = script.event("state", state="waiting", code=4200)
+    assert waiting["delay"] == pytest.approx(60_250, abs=100)
+
+
 def test_it_recovers_from_what_it_has_processed_and_drops_what_it_knows(script: Script) -> None:
     one = script.connect()
     script.follow(one, message(3), message(4), offset=4)
@@ -419,6 +435,30 @@ def test_a_failed_move_leaves_the_old_connection(script: Script) -> None:
     assert len(script.peers) == 3
 
 
+def test_it_tries_to_move_until_it_can_and_is_served_meanwhile(script: Script) -> None:
+    """As where one process restarts: the node that leaves refuses, and there is no other yet."""
+    one = script.connect()
+    script.follow(one, offset=1)
+    one.send("reconnect", reason="drain", after_ms=0, deadline_ms=5_000)
+    for number in range(1, 4):
+        script.peer(number).close(1006)
+        one.push(message(number + 1))
+        script.event("message", offset=number + 1)
+        script.page.evaluate(PUBLISH, "hello")
+        command = script.command(one, "publish", number - 1)
+        one.send("ok", id=command["id"], channel="chat:a", epoch="e", offset=number + 1)
+        script.until(lambda number=number: len(script.story("published")) == number)
+    one.push(message(5))
+    four = script.connect(4)
+    script.event("state", state="connected", moved=True)
+    script.until(lambda: one.left)
+    script.subscribed(four, message(6), offset=6, recovered=True)
+    script.event("message", offset=6)
+    assert script.offsets() == [("e", offset) for offset in range(2, 7)]
+    assert script.command(four, "subscribe")["since"] == {"epoch": "e", "offset": 5}
+    assert "waiting" not in {event["state"] for event in script.story("state")}
+
+
 def test_an_answer_that_is_due_still_comes_after_a_move(script: Script) -> None:
     one = script.connect()
     script.page.evaluate(PUBLISH, "hello")
@@ -539,6 +579,39 @@ def test_who_is_here_is_kept(script: Script) -> None:
     peer.send("signal", channel="chat:a", kind="typing", **{"from": {"id": "c"}})
     script.event("signal", kind="typing")
     assert script.page.evaluate("[...channel.members.keys()]") == ["b", "c"]
+
+
+def test_who_is_here_is_asked_again_after_a_lag(script: Script) -> None:
+    peer = script.connect()
+    script.page.evaluate(FOLLOW, "chat:a")
+    script.page.evaluate(SHOW_PEOPLE)
+    script.subscribed(peer, presence={"users": [{"id": "a"}, {"id": "b"}], "count": 2})
+    peer.send("lag", channel="chat:a", behind=3)
+    refused = script.command(peer, "presence")
+    refusal = {"code": "overloaded", "message": "", "retryable": True, "retry_after_ms": 1}
+    peer.send("error", id=refused["id"], **refusal)
+    command = script.command(peer, "presence", 1)
+    here = {"users": [{"id": "b"}, {"id": "c"}], "count": 7}
+    peer.send("presence", id=command["id"], channel="chat:a", **here)
+    script.event("presence", count=7)
+    names = script.page.locator("#people li > span:last-of-type")
+    script.until(lambda: names.all_text_contents() == ["b", "c"])
+    peer.send("join", channel="chat:a", user={"id": "d"}, count=8)
+    script.event("join", count=8)
+    assert script.page.evaluate("[...channel.members.keys()]") == ["b", "c", "d"]
+    kinds = [event["type"] for event in script.page.evaluate("story")]
+    assert kinds[-4:] == ["subscribed", "lag", "presence", "join"]
+
+
+def test_who_did_not_ask_who_is_here_does_not_after_a_lag(script: Script) -> None:
+    peer = script.connect()
+    script.page.evaluate("tell(client.subscribe('chat:a'), 'lag')")
+    script.subscribed(peer)
+    peer.send("lag", channel="chat:a", behind=3)
+    script.event("lag", behind=3)
+    script.page.evaluate(PUBLISH, "hello")
+    script.command(peer, "publish")
+    assert peer.commands("presence") == []
 
 
 def test_what_is_unknown_is_ignored(script: Script) -> None:

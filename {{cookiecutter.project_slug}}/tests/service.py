@@ -96,11 +96,19 @@ class Service:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> int:
-        """End as a deploy does, in time; the exit status."""
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End as a deploy does, in time; the exit status."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit status, in time."""
+        assert self._process is not None
         try:
             return self._process.wait(PATIENCE)
         finally:

@@ -169,6 +169,13 @@ class _History(_Reply):
     has_more: bool
 
 
+class _Reconnect(_Push):
+    type: Literal["reconnect"]
+    reason: Literal["drain"]
+    after_ms: Annotated[int, Field(ge=0)]
+    deadline_ms: Annotated[int, Field(ge=0)]
+
+
 class _Beat(_Reply):
     type: Literal["ping", "pong"]
 
@@ -185,6 +192,7 @@ _frames: TypeAdapter[Any] = TypeAdapter(
         | _Change
         | _Presence
         | _History
+        | _Reconnect
         | _Beat,
         Field(discriminator="type"),
     ]

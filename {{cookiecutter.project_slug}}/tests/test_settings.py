@@ -133,6 +133,25 @@ def test_development_ends_quickly_and_production_with_patience(bare: pytest.Monk
     assert ServerSettings().shutdown_seconds == 7
 
 
+def test_a_drain_leaves_time_for_what_comes_after_it(bare: pytest.MonkeyPatch) -> None:
+    for window, grace, complained in [("5", "5.5", False), ("5", "5", True), (None, "15", True)]:
+        bare.setenv("APP_ENVIRONMENT", "production")
+        bare.setenv("APP_GRACE_SECONDS", grace)
+        bare.delenv("APP_DRAIN_SECONDS", raising=False)
+        if window is not None:
+            bare.setenv("APP_DRAIN_SECONDS", window)
+        assert any("APP_DRAIN_SECONDS" in each for each in complaints()) is complained
+
+
+@pytest.mark.parametrize("grace", ["0.1", "2", "25", "600"])
+def test_drain_and_end_fit_into_the_grace(bare: pytest.MonkeyPatch, grace: str) -> None:
+    """uvicorn and the parts take half a second of it, where there is that much."""
+    bare.setenv("APP_GRACE_SECONDS", grace)
+    settings = ServerSettings()
+    taken = settings.drain_window + settings.closing_seconds
+    assert 0 <= taken <= max(settings.shutdown_seconds - 0.5, 0)
+
+
 def test_settings_do_not_change_while_the_service_runs() -> None:
     settings = Limits()
     with pytest.raises(ValidationError):

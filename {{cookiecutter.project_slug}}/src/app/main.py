@@ -4,6 +4,7 @@ import gc
 import logging.config
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
@@ -29,11 +30,13 @@ from .http.websocket import Sockets
 from .metrics import QUEUE_BYTES
 from .observability import configure_structlog, log_config
 from .realtime.background import open_background
+from .realtime.drain import drain, until_gone
 from .realtime.gate import Gate
 from .realtime.hub import Hub
 from .realtime.namespaces import Directory
 from .realtime.node import Node
 from .realtime.wheel import Wheel
+from .server.signals import departing
 from .settings import DemoSettings, Limits, ServerSettings, complaints
 
 
@@ -47,7 +50,8 @@ class State(TypedDict):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """Open the parts from top to bottom, close them from bottom to top."""
-    logging.config.dictConfig(log_config(ServerSettings()))
+    server = ServerSettings()
+    logging.config.dictConfig(log_config(server))
     limits, demo, wheel = Limits(), DemoSettings(), Wheel()
     async with (
         open_history() as history,
@@ -77,7 +81,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # A collection need not look at what lives as long as the process, nor come so often.
         gc.freeze()
         gc.set_threshold(10_000)
-        yield {**State(node=node, api_key=KeySettings().api_key)}
+        leave = partial(drain, node, server.drain_window)
+        with departing(leave, background.spawn, server.closing_seconds):
+            yield {**State(node=node, api_key=KeySettings().api_key)}
+            # uvicorn does not wait for the sessions that it cancels; they still use the parts.
+            await until_gone(hub.sessions, server.closing_seconds / 8)
 
 
 def create_app() -> FastAPI:

@@ -71,6 +71,21 @@ class ServerSettings(Section):
         """How long a shutdown may take, with the drain, before what is left is cut."""
         return self.grace_seconds or (25 if self.in_production else 2)
 
+    @property
+    def closing_seconds(self) -> float:
+        """How long connections may take to end after the drain: a fifth is left for the rest."""
+        # uvicorn looks every 0.1 s whether something is over, in three places.
+        return max(0.0, 0.8 * (self.shutdown_seconds - self.drain_window) - 0.3)
+
+    def complaints(self) -> Iterator[str]:
+        """A shutdown takes longer than the drain."""
+        window, grace = self.drain_window, self.shutdown_seconds
+        if window >= grace:
+            yield (
+                f"APP_DRAIN_SECONDS: {window:g} is not less than APP_GRACE_SECONDS, {grace:g}; "
+                "what is left when clients have moved takes time, too"
+            )
+
 
 class Limits(Section):
     """What one connection may do, and how long things may take, in seconds."""

@@ -161,7 +161,8 @@ class Connector:
         """How long to wait before another connection; raises Closed where that is of no use."""
         if lost.final or (lost.code == CREDENTIAL_EXPIRED and not self._auth.renew()):
             raise Closed(lost.code, lost.reason) from lost
-        delay = self._backoff.next() if lost.retry_after is None else lost.retry_after
+        # A random part on top: many may have been told to stay away for the same time.
+        delay = (lost.retry_after or 0.0) + self._backoff.next()
         log.info("connection lost (%s), another in %.1f s", lost, delay)
         return delay
 

@@ -101,7 +101,8 @@ class Left:
 class Roster:
     """Who is in a channel now; `users` may be cut short, `count` is not.
 
-    It comes after every subscribing with presence, since joins and leaves may have been missed.
+    With presence it comes after every subscribing and every Lagged, since joins and leaves may have
+    been missed, and whenever `presence` is asked.
     """
 
     channel: str

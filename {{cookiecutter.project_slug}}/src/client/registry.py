@@ -63,6 +63,9 @@ class Registry:
             self._drop(subscription, Unsubscribed(subscription.channel, frame["reason"]))
         else:
             subscription.take(frame)
+            if frame["type"] == "lag" and subscription.presence:
+                # Among what is gone is who came and left.
+                self._connector.spawn(self._ask_who_is_here(connection, subscription))
 
     async def _join(self, connection: Connection, subscription: Subscription) -> None:
         """Subscribe on a connection if it is still the current one; a refusal ends the matter."""
@@ -78,6 +81,12 @@ class Registry:
             pass  # on the next connection it is joined again
         except CommandRefused as refused:
             self._drop(subscription, refused)
+
+    async def _ask_who_is_here(self, connection: Connection, subscription: Subscription) -> None:
+        """Have the subscription hear who is here; on another connection it hears that anyway."""
+        with suppress(CommandRefused, ConnectionLost):
+            fields = {"channel": subscription.channel}
+            await self._connector.insist(connection, "presence", fields)
 
     def _renew(self, subscription: Subscription) -> None:
         """Subscribe again where an iterator fell behind; a new connection does that by itself."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from . import wire
-from .events import Event, Frame, Lagged, Message, Position, Restated
+from .events import Event, Frame, Lagged, Message, Position, Restated, Roster
 
 
 class Subscription:
@@ -36,11 +36,12 @@ class Subscription:
         self.channel = channel
         self.position = since
         """Everything up to here was processed: it moves when the next event is asked for."""
+        self.presence = presence
+        """Whether it is told who is here."""
         self.source: object = None
         """The connection that is listened to."""
         self._received = since
         self._last = last
-        self._presence = presence
         self._buffer = buffer
         self._renew = renew
         self._leave = leave
@@ -87,7 +88,7 @@ class Subscription:
     def request(self, connection: object) -> dict[str, Any]:
         """What to ask for on a connection, which alone is listened to from now on."""
         self.source, self._behind = connection, False
-        fields = {"channel": self.channel, "last": self._last, "presence": self._presence}
+        fields = {"channel": self.channel, "last": self._last, "presence": self.presence}
         if self._received is not None:
             place = {"epoch": self._received.epoch, "offset": self._received.offset}
             fields["since"] = place
@@ -97,7 +98,7 @@ class Subscription:
         """Take what the connection says about the channel."""
         if frame["type"] == "subscribed":
             self._stand(frame)
-        elif event := wire.event(frame):
+        elif (event := wire.event(frame)) and (self.presence or not isinstance(event, Roster)):
             self._put(event)
 
     def end(self, reason: Exception) -> None:

@@ -85,6 +85,7 @@ _PUSHES: dict[str, Callable[[str, Frame], Event]] = {
     "join": lambda channel, push: events.Joined(channel, member(push["user"]), push["count"]),
     "leave": lambda channel, push: events.Left(channel, member(push["user"]), push["count"]),
     "lag": lambda channel, push: events.Lagged(channel),
+    "presence": roster,
 }
 
 

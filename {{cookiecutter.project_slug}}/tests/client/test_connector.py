@@ -71,7 +71,7 @@ class TestConnecting:
     async def test_the_server_may_say_how_long_to_wait(self, scene: Scene) -> None:
         scene.server.refusals.append((503, {"Retry-After": "7"}))
         entering = asyncio.create_task(scene.client().__aenter__())
-        await scene.clock.passes(7)
+        await scene.clock.passes(7.5)
         await scene.server.welcomes()
         client = await soon(entering)
         await client.__aexit__(None, None, None)
@@ -117,7 +117,7 @@ class TestConnecting:
         refused = {"retryable": True, "retry_after_ms": 3000}
         await peer.refuses(await peer.hears("auth"), "unavailable", **refused)
         await peer.ends()
-        await scene.clock.passes(3)
+        await scene.clock.passes(3.5)
         peer = await scene.server.accepts()
         await peer.refuses(await peer.hears("auth"), "forbidden")
         with pytest.raises(CommandRefused, match="forbidden"):
@@ -219,6 +219,46 @@ class TestMoving:
                     with pytest.raises(Closed, match="4504 revoked"):
                         await soon(call)
             assert await old.ends() == 1000
+
+    async def test_while_the_new_one_is_refused_the_old_one_serves(self, scene: Scene) -> None:
+        async with scene.subscribed() as (client, old, room):
+            await old.says("reconnect", reason="drain", after_ms=3000, deadline_ms=9000)
+            scene.server.refusals += [(503, {"Retry-After": "1"})] * 2
+            for offset, seconds in enumerate((3.0, 1.5), start=1):
+                await scene.clock.passes(seconds)
+                await soon(scene.server.refused.acquire())
+                await old.publishes(offset)
+                assert await offsets(room, 1) == [offset]
+
+                async def script() -> None:
+                    await old.answers(await old.hears("publish"), **RECEIPT)
+
+                await both(client.publish(LOBBY, {}), script())
+            await scene.clock.passes(2.0)
+            new = await scene.server.welcomes()
+            asked = {"since": {"epoch": "e1", "offset": 2}}
+            await new.subscribes(asked=asked, recovered=True, offset=2)
+            assert await old.ends() == 1000
+            assert scene.states == ["connected", "connected"]
+
+    async def test_where_nobody_takes_it_before_the_deadline_it_comes_back_later(
+        self, scene: Scene
+    ) -> None:
+        async with scene.subscribed() as (_, old, room):
+            await old.says("reconnect", reason="drain", after_ms=0, deadline_ms=1000)
+            scene.server.refusals += [(503, {"Retry-After": "1"})] * 2
+            await soon(scene.server.refused.acquire())
+            await old.publishes(1)
+            await old.closes(4000, "drain")
+            assert await scene.tells(2) == "connecting"
+            await scene.clock.passes(1.5)
+            await soon(scene.server.refused.acquire())
+            await scene.clock.passes(2.0)
+            new = await scene.server.welcomes()
+            asked = {"since": {"epoch": "e1", "offset": 1}}
+            await new.subscribes(asked=asked, recovered=True, offset=2, messages=[message(2)])
+            assert await offsets(room, 2) == [1, 2]
+            assert scene.states == ["connected", "connecting", "connected"]
 
     async def test_an_old_connection_that_ends_early_is_a_loss(self, scene: Scene) -> None:
         async with scene.subscribed() as (client, old, _):

@@ -7,15 +7,20 @@ import pytest
 
 from client import (
     CommandRefused,
+    Joined,
+    Lagged,
+    Left,
+    Member,
     Message,
     Position,
     Restated,
+    Roster,
     Subscription,
     Unsubscribed,
 )
 
 from .scene import Scene, offsets
-from .scripted import LOBBY, RECEIPT, both, message, soon
+from .scripted import LOBBY, RECEIPT, Peer, both, message, soon
 
 
 class TestRecovery:
@@ -165,6 +170,64 @@ class TestRecovery:
             third, _ = await both(anext(room), script())
             assert isinstance(third, Message)
             assert third.offset == 3
+
+
+class TestLag:
+    """The server says that this connection was too slow: what is not kept is gone."""
+
+    async def test_who_is_told_of_others_is_told_again_who_is_here(self, scene: Scene) -> None:
+        ann, bob, eve = Member("ann"), Member("bob"), Member("eve")
+        here = {"users": [{"id": "ann"}, {"id": "eve"}], "count": 2}
+        async with scene.connected() as (client, peer):
+            subscribing = client.subscribe(LOBBY, presence=True)
+            room, _ = await both(subscribing, peer.subscribes(presence=here))
+            await peer.says("lag", channel=LOBBY, behind=3)
+            overloaded = await peer.hears("presence", channel=LOBBY)
+            await peer.refuses(overloaded, "overloaded", retryable=True, retry_after_ms=2500)
+            await scene.clock.passes(2.5)
+            command = await peer.hears("presence", channel=LOBBY)
+            await peer.says("leave", channel=LOBBY, user={"id": "eve"}, count=1)
+            here = {"users": [{"id": "ann"}], "count": 1}
+            await peer.answers(command, "presence", channel=LOBBY, **here)
+            await peer.says("join", channel=LOBBY, user={"id": "bob"}, count=2)
+            assert [await soon(anext(room)) for _ in range(5)] == [
+                Roster(LOBBY, (ann, eve), 2),
+                Lagged(LOBBY),
+                Left(LOBBY, eve, 1),
+                Roster(LOBBY, (ann,), 1),
+                Joined(LOBBY, bob, 2),
+            ]
+
+    async def test_others_neither_ask_nor_are_told(self, scene: Scene) -> None:
+        async with scene.subscribed() as (client, peer, room):
+            await peer.says("lag", channel=LOBBY, behind=3)
+
+            async def script() -> None:
+                here = {"channel": LOBBY, "users": [], "count": 0}
+                await peer.answers(await peer.hears("presence"), "presence", **here)
+                await peer.publishes(1)
+
+            assert await soon(anext(room)) == Lagged(LOBBY)
+            await both(client.presence(LOBBY), script())
+            assert await offsets(room, 1) == [1]
+            await both(client.publish(LOBBY, {}), self._answer(peer))
+
+    async def _answer(self, peer: Peer) -> None:
+        await peer.answers(await peer.hears("publish"), **RECEIPT)
+
+    async def test_a_new_connection_tells_it_anyway(self, scene: Scene) -> None:
+        here = {"users": [{"id": "ann"}], "count": 1}
+        async with scene.connected() as (client, peer):
+            subscribing = client.subscribe(LOBBY, presence=True)
+            room, _ = await both(subscribing, peer.subscribes(presence=here))
+            await peer.says("lag", channel=LOBBY, behind=3)
+            await peer.hears("presence")
+            peer.cuts()
+            peer = await scene.reconnects()
+            await peer.subscribes(recovered=True, presence=here)
+            await both(client.publish(LOBBY, {}), self._answer(peer))
+            told = Roster(LOBBY, (Member("ann"),), 1)
+            assert [await soon(anext(room)) for _ in range(3)] == [told, Lagged(LOBBY), told]
 
 
 class TestLeaving:

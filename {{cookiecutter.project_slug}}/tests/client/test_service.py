@@ -1,13 +1,16 @@
 """The client and the real service, together."""
 
 import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from client import Client, CommandRefused, Joined, Message, Restated, Roster, Subscription
+from client import Client, CommandRefused, Event, Joined, Message, Restated, Roster, Subscription
 from client.auth import by_mode
 
 from ..service import PATIENCE, Service, running
@@ -105,6 +108,68 @@ async def test_what_the_service_refuses_is_raised(service: Service, channel: str
         with pytest.raises(CommandRefused, match="too_large"):
             await ann.publish(channel, {"text": "x" * 70_000})
         assert (await ann.publish(channel, {"text": "still here"})).position is not None
+
+
+@asynccontextmanager
+async def proxied(*services: Service) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """The address of a proxy to the first of these services, and what makes it go to the next."""
+    ports = [each.port for each in services]
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, downstream = await asyncio.open_connection("127.0.0.1", ports[0])
+        await asyncio.gather(copy(reader, downstream), copy(upstream, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/ws", lambda: ports.remove(ports[0])
+
+
+async def test_a_deploy_moves_a_client_without_a_pause(tmp_path: Path) -> None:
+    """To another process, whose history in memory is its own; who one is stays the same."""
+    secret, folders = {"APP_JWT_SECRET": "the same secret on all the nodes"}, ("old", "new")
+    states: list[str] = []
+    async with AsyncExitStack() as stack:
+        for folder in folders:
+            (tmp_path / folder).mkdir()
+        patient = {"APP_DRAIN_SECONDS": "15", "APP_GRACE_SECONDS": "25"}
+        old = stack.enter_context(running(tmp_path / "old", **secret, **patient))
+        new = stack.enter_context(running(tmp_path / "new", **secret))
+        url, switch = await stack.enter_async_context(proxied(old, new))
+        auth = by_mode()(await old.token("ann") or "")
+        ann = Client(url, auth=auth, proxy=None, on_state=states.append)
+        await stack.enter_async_context(ann)
+        room, before = await ann.subscribe("chat:lobby"), ann.welcome
+        old.send(signal.SIGTERM)
+        said = 0
+        async with asyncio.timeout(PATIENCE):
+            # The draining node refuses at first, and serves whom it has.
+            while ann.welcome.node == before.node:
+                await ann.publish("chat:lobby", {"text": str(said)})
+                said += 1
+                if said == 20:
+                    switch()
+                await asyncio.sleep(0.02)
+        assert states == ["connected", "connected"]
+        assert ann.welcome.user == before.user
+        assert await asyncio.to_thread(old.wait) in (0, -signal.SIGTERM)
+        assert await texts(room, 20) == [str(number) for number in range(20)]
+        await ann.publish("chat:lobby", {"text": "end"})
+        async with asyncio.timeout(PATIENCE):
+            rest = [event async for event in until_end(room)]
+        assert [type(event) for event in rest].count(Restated) == 1
+
+
+async def until_end(room: Subscription) -> AsyncIterator[Event]:
+    """What comes up to a message that says so."""
+    async for event in room:
+        yield event
+        if isinstance(event, Message) and event.data == {"text": "end"}:
+            return
 
 
 async def test_a_service_that_was_killed_is_found_again(tmp_path: Path) -> None:

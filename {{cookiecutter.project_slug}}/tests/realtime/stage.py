@@ -196,6 +196,11 @@ class Peer:
         heard = [parse(self._heard.get_nowait()) for _ in range(self._heard.qsize())]
         return [frame for frame in heard if frame["type"] != "ping"]
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was written that the client has not heard."""
+        return self._heard.empty()
+
     async def hear_type(self, wanted: str) -> Frame:
         """The next message of a type; others are passed over."""
         while (frame := await self.hear())["type"] != wanted:

@@ -159,6 +159,17 @@ async def test_a_shutdown_comes_after_what_waits() -> None:
     assert peer.closed == (1012, "")
 
 
+async def test_a_shutdown_lets_who_was_told_already_answer() -> None:
+    peer = await Peer.opened()
+    peer.offered.end(4000, "drain")
+    peer.protocol.shutdown()
+    assert not peer.transport.closed
+    peer.heard()
+    peer.tell()
+    assert peer.closed == (4000, "drain")
+    assert peer.transport.closed
+
+
 @pytest.mark.parametrize("stops", ["with a close", "with nonsense", "without a word"])
 async def test_who_leaves_without_reading_what_waits_is_cut(
     stuck: Peer, monkeypatch: pytest.MonkeyPatch, stops: str

@@ -28,10 +28,9 @@ class Readiness(BaseModel):
     reasons: list[str]
 
 
-class Health(BaseModel):
+class Health(Readiness):
     """How the service is doing."""
 
-    status: Literal["ready", "degraded", "unready"]
     node: str
     connections: int
     uptime_seconds: int
@@ -59,8 +58,10 @@ async def readyz(node: CurrentNode, response: Response) -> Readiness:
 @router.get("/health")
 async def health(node: CurrentNode) -> Health:
     """Connections, uptime and version, for people."""
+    readiness = _readiness(node)
     return Health(
-        status=_readiness(node).status,
+        status=readiness.status,
+        reasons=readiness.reasons,
         node=node.id,
         connections=len(node.hub.sessions),
         uptime_seconds=int(monotonic() - _STARTED),
@@ -69,11 +70,13 @@ async def health(node: CurrentNode) -> Health:
 
 
 def _readiness(node: CurrentNode) -> Readiness:
-    """Deaf or broken is unready; cut off is degraded."""
+    """Leaving, deaf or broken is unready; cut off is degraded."""
     broker = node.hub.broker.health
     broken = [
         f"{task} failed and is being restarted" for task in sorted(node.hub.background.failing)
     ]
+    if node.gate.closed:
+        broken.append("this node is leaving, and its clients move to others")
     if broker is BrokerHealth.DEAF:
         broken.append("the broker does not deliver what this node sends")
     if broken:

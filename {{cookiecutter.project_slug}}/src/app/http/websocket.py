@@ -92,9 +92,10 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
     """Answer over HTTP, before there is a connection; those who come back do so one by one."""
     metrics.REFUSED.labels(refusal.name.lower()).inc()
     status = 429 if refusal is Refusal.CROWDED else 503
-    headers = [(b"retry-after", b"%d" % randint(1, 10)), (b"content-type", b"text/plain")]
-    start = {"type": "websocket.http.response.start", "status": status, "headers": headers}
-    await send(start)
+    # Another node may take at once who is sent away by one that leaves.
+    after = 1 if refusal is Refusal.CLOSED else randint(1, 10)
+    headers = [(b"retry-after", b"%d" % after), (b"content-type", b"text/plain")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": refusal.encode()})
 
 

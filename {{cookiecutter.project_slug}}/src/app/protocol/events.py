@@ -151,6 +151,15 @@ class HistoryPage(Event):
     has_more: bool
 
 
+class Reconnect(Event):
+    """Open another connection after a delay; this one serves until its end, at the deadline."""
+
+    type: Literal["reconnect"] = "reconnect"
+    reason: Literal["drain"] = "drain"
+    after_ms: int
+    deadline_ms: int
+
+
 class Ping(Event):
     """The server is alive."""
 

@@ -1,5 +1,6 @@
 """A connection from its handshake to its end: commands in, an identity first, then a session."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
@@ -44,6 +45,9 @@ async def serve(
             await session.run(commands, id, first)
     except Disconnect as ended:
         link.end(ended.code, ended.reason)
+    except asyncio.CancelledError:
+        # Nobody waits any more; uvicorn would log this as a mistake of ours.
+        log.warning("session cut", seconds=round(monotonic() - opened, 3))
     except Exception:
         log.exception("session failed")
         link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)

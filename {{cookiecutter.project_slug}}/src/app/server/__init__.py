@@ -21,7 +21,7 @@ def uvicorn_options(server: ServerSettings, limits: Limits) -> dict[str, Any]:
         "access_log": False,
         "proxy_headers": False,
         "lifespan": "on",
-        "timeout_graceful_shutdown": server.shutdown_seconds,
+        "timeout_graceful_shutdown": server.closing_seconds,
         "http": HttpProtocol,
         "ws": SocketProtocol,
         "ws_max_size": limits.max_message_bytes,

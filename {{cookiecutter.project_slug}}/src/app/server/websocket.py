@@ -183,13 +183,13 @@ class SocketProtocol(InboundProtocol):
 
     def shutdown(self) -> None:
         """The server ends: what was written goes before the close."""
+        if self.close_timer is not None:
+            return  # Who was told already has time to read why: closing now might take that away.
         opened = self._open
         if self._outbox and opened:
             self._flush()
         self._direct = None
-        if self.conn.close_rcvd is None:
-            # A peer that leaves was answered; uvicorn would raise.
-            super().shutdown()
+        super().shutdown()
         if opened:
             metrics.CLOSES.labels(self.code).inc()
 

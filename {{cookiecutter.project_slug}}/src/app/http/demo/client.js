@@ -220,7 +220,10 @@ export class Client extends EventTarget {
     const final = isFinal(end.code) && !another;
     if (final && this.#current) return; // no replacement then: the current one may live on
     if (final) return this.#close(end);
-    if (!this.#attempt && !this.#timer) this.#schedule(end.retryAfter ?? this.#backoff.next());
+    if (!this.#attempt && !this.#timer) {
+      // A random part on top: many may have been told to stay away for the same time.
+      this.#schedule((end.retryAfter ?? 0) + this.#backoff.next());
+    }
     if (this.#current) return;
     if (this.#attempt) this.#become("connecting");
     else this.#become("waiting", { ...end, delay: this.#due - performance.now() });
@@ -249,6 +252,7 @@ export class Client extends EventTarget {
     else if (message.type === "error") this.#tell("error", message);
     else if (message.type === "unsubscribed") this.#dismiss(subscription, message.reason);
     else subscription?.receive(message);
+    if (message.type === "lag" && subscription?.presence) this.#count(subscription);
   }
 
   #move({ reason, after_ms: delay }) {
@@ -260,8 +264,7 @@ export class Client extends EventTarget {
   async #join(subscription, connection) {
     const { channel } = subscription;
     const backoff = new Backoff();
-    const wanted = () =>
-      connection === this.#current && this.#subscriptions.get(channel) === subscription;
+    const wanted = () => this.#wants(subscription, connection);
     while (wanted()) {
       try {
         const take = (reply) => wanted() && subscription.receive(reply);
@@ -277,6 +280,29 @@ export class Client extends EventTarget {
         await sleep(error.retryAfter ?? backoff.next());
       }
     }
+  }
+
+  /** Ask who is here: after a `lag`, among what is gone is who came and left. */
+  async #count(subscription) {
+    const { channel } = subscription;
+    const connection = this.#current;
+    const backoff = new Backoff();
+    const wanted = () => this.#wants(subscription, connection);
+    while (wanted()) {
+      try {
+        const take = (reply) => wanted() && subscription.receive(reply);
+        return await connection.request({ type: "presence", channel }, take);
+      } catch (error) {
+        if (!error.retryable) return;
+        await sleep(error.retryAfter ?? backoff.next());
+      }
+    }
+  }
+
+  /** Whether what a connection says in this channel is for this subscription. */
+  #wants(subscription, connection) {
+    const known = this.#subscriptions.get(subscription.channel);
+    return connection === this.#current && known === subscription;
   }
 
   #dismiss(subscription, message, code = "unsubscribed") {

@@ -10,7 +10,8 @@ export class People {
   /** @param {import("./subscription.js").Subscription} subscription @param {() => string} me */
   constructor(subscription, me) {
     const show = () => this.#show(subscription, me());
-    for (const type of ["subscribed", "join", "leave"]) subscription.addEventListener(type, show);
+    for (const type of ["subscribed", "join", "leave", "presence"])
+      subscription.addEventListener(type, show);
     subscription.addEventListener("leave", ({ detail }) => this.#stops(detail.user.id));
     subscription.addEventListener("message", ({ detail }) => this.#stops(detail.from.id));
     subscription.addEventListener("signal", ({ detail: { kind, from } }) => {

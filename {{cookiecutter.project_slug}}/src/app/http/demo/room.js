@@ -3,7 +3,7 @@
 import { randomKey } from "./client.js";
 import { avatar, byId, clock, element, nameOf } from "./dom.js";
 import { People } from "./people.js";
-import { logSubscribed, lostBecause } from "./status.js";
+import { log, logSubscribed, lostBecause } from "./status.js";
 
 const PAGE = 50;
 const TOGETHER_MS = 300_000; // messages of one author within this time share a heading
@@ -32,6 +32,7 @@ export class Room {
     this.#people = new People(this.#subscription, () => client.welcome?.user.id);
     this.#on("subscribed", (detail) => this.#stand(detail));
     this.#on("message", (message) => this.#hear(message));
+    this.#on("lag", () => log(`${channel}: too slow, only messages were kept`, "bad"));
     this.#on("ended", ({ message }) => this.#divide(`This room has ended: ${message}`));
   }
 

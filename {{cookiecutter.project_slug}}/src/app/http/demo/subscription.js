@@ -1,6 +1,6 @@
 // One channel as this client sees it: each message once and in order, and who is there.
 
-const PASSED_ON = ["signal", "join", "leave", "lag"];
+const PASSED_ON = ["signal", "join", "leave", "lag", "presence"];
 
 /**
  * What `client.subscribe` gives. Events, with their data in `detail`:
@@ -8,6 +8,7 @@ const PASSED_ON = ["signal", "join", "leave", "lag"];
  *   is known (again). `recovered: false` says that continuity was lost, and `reason` why; `missed`
  *   counts the messages that follow at once; `first` is true the first time.
  * - `message`, `signal`, `join`, `leave`, `lag`: as the protocol has them.
+ * - `presence`: follows `lag`, where it was asked for: `members` and `count` are true again.
  * - `ended` `{code, message}`: the server refused or ended the subscription.
  */
 export class Subscription extends EventTarget {
@@ -49,6 +50,7 @@ export class Subscription extends EventTarget {
     if (!PASSED_ON.includes(message.type)) return;
     if (message.type === "join") this.members.set(message.user.id, message.user);
     if (message.type === "leave") this.members.delete(message.user.id);
+    if (message.type === "presence") this.#meet(message);
     this.count = message.count ?? this.count;
     this.#tell(message.type, message);
   }
@@ -70,13 +72,15 @@ export class Subscription extends EventTarget {
     const first = this.#first;
     this.#first = false;
     this.state = "subscribed";
-    if (presence) {
-      this.members = new Map(presence.users.map((user) => [user.id, user]));
-      this.count = presence.count;
-    }
+    if (presence) this.#meet(presence);
     this.#tell("subscribed", { first, recovered, reason, epoch, offset, missed });
     messages.forEach((message) => this.#accept(message));
     if (offset !== undefined) this.position = { epoch, offset };
+  }
+
+  #meet({ users, count }) {
+    this.members = new Map(users.map((user) => [user.id, user]));
+    this.count = count;
   }
 
   #accept(message) {
