@@ -8,17 +8,24 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import InvalidStatus
 
+from app.auth.base import Principal
+from app.auth.dependencies import current_principal
+from app.features.base import current_node
+from app.http import channels
+from app.http.errors import install_errors
 from app.http.websocket import Socket
 from app.realtime.node import Node
 
 from ..conftest import Connect
 from ..realtime.stage import open_node
-from ..service import IN_HASTE, PATIENCE, PROGRAM, Connected, Service, running
+from ..service import API_KEY, IN_HASTE, PATIENCE, PROGRAM, Connected, Service, running
 
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine."""
@@ -298,7 +305,7 @@ async def test_of_1000_messages_at_once_so_many_are_answered_and_that_is_the_end
     assert (await again.ask(type="ping"))["type"] == "pong"
 
 
-async def test_a_user_publishes_so_much_over_socket_and_rest(
+async def test_a_user_publishes_so_much_and_who_has_the_key_without_end(
     tmp_path: Path, connect: Connect
 ) -> None:
     with running(tmp_path, APP_PUBLISHES_BURST="2", APP_PUBLISHES_PER_SECOND="0.001") as service:
@@ -312,10 +319,27 @@ async def test_a_user_publishes_so_much_over_socket_and_rest(
         ]
         assert (await bob.ask(**said))["type"] == "ok"
         path = "/api/channels/chat:lobby/messages"
-        async with service.rest({"X-API-Key": "the-key-of-the-tests"}) as http:
+        async with service.rest({"X-API-Key": API_KEY}) as http:
             for _ in range(5):
                 response = await http.post(path, json={"data": {"text": "x"}})
                 assert response.status_code == 201
+
+
+async def test_over_rest_a_user_hears_when_to_publish_again() -> None:
+    ann = Principal("ann", scopes=frozenset({"publish"}))
+    async with open_node(publishes_burst=2, publishes_per_second=0.5) as node:
+        application = FastAPI()
+        application.include_router(channels.router)
+        install_errors(application)
+        application.dependency_overrides[current_node] = lambda: node
+        application.dependency_overrides[current_principal] = lambda: ann
+        transport = httpx2.ASGITransport(app=application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://node") as http:
+            path = "/api/channels/talk:x/messages"
+            said = [await http.post(path, json={"data": {"text": "x"}}) for _ in range(3)]
+        assert [each.status_code for each in said] == [201, 201, 429]
+        assert said[2].headers["Retry-After"] == "2"
+        assert said[2].json()["code"] == "rate_limited"
 
 
 # proxies
@@ -358,3 +382,17 @@ async def test_a_proxy_is_believed_of_those_who_came_to_it(tmp_path: Path) -> No
         assert await let_in(service, 5, claimed(after=f", {one}"), proxy) == 2
         assert await let_in(service, 5, claimed(after=f", {other}, 10.1.2.3"), proxy) == 2
         assert await let_in(service, 5, claimed(), ELSEWHERE) == 2
+
+
+async def test_proxies_are_believed_under_a_server_that_somebody_else_started(
+    tmp_path: Path,
+) -> None:
+    by_hand = ("-m", "uvicorn", "app.main:app", "--port", "0", "--no-proxy-headers")
+    with running(
+        tmp_path,
+        program=by_hand,
+        APP_CONNECTIONS_PER_ADDRESS="2",
+        APP_TRUSTED_PROXIES=ELSEWHERE,
+    ) as service:
+        assert await let_in(service, 5, claimed(), ELSEWHERE) == 5
+        assert await let_in(service, 5, claimed(), "127.0.0.1") == 2

@@ -85,6 +85,19 @@ async def test_one_that_is_missing_is_read_however_many_are_held(later: int) -> 
         assert heard == list(range(1, later + 2))
 
 
+@pytest.mark.parametrize("missing", [5, 6])
+async def test_so_much_is_repaired_and_more_is_said_to_be_too_far(missing: int) -> None:
+    history = MemoryHistory(length=100, seconds=3600)
+    async with open_node(history=history, repair_limit=5) as node, welcomed(node) as ann:
+        await ann.ask(type="publish", channel="talk:x", data={"text": "x"})
+        await ann.ask(type="subscribe", channel="talk:x")
+        await history.append(elsewhere("talk:x", missing))
+        await node.hub._mender.repair(node.hub.channels["talk:x"])
+        assert [(await ann.hear())["offset"] for _ in range(5)] == [2, 3, 4, 5, 6]
+        restated = [(each["reason"], each["offset"]) for each in ann.said()]
+        assert restated == ([] if missing == 5 else [("too_far", 7)])
+
+
 async def test_a_channel_that_could_not_be_repaired_is_repaired_later() -> None:
     history = GatedHistory()
     async with (
