@@ -4,7 +4,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help run play test check format benchmark bake clean
+.PHONY: help run play test check format benchmark faults bake clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: .venv/.test ## put the sources in shape
 
 benchmark: .venv/.run ## compare what a delivery costs: make benchmark PEERS=fastapi,node-ws args="--quick"
 	@python -m benchmarks $(if $(PEERS),--peers "$(PEERS)") $(args)
+
+faults: .venv/.run ## try a service in bad company: make faults args="stalled drain --quick"
+	@python -m benchmarks.faults $(or $(args),all)
 
 clean: ## remove what make made
 	rm -rf .venv .baked benchmarks/.work

@@ -34,6 +34,22 @@ def serving(
     core: int | None,
 ) -> Iterator[int]:
     """A server that accepts connections; its process id. Raises MeasurementError if it does not."""
+    with started(command, folder, environment, port, log, core) as process:
+        yield process.pid
+        if process.poll() is not None:
+            raise MeasurementError(f"the server ended; it said last: {_tail(log)!r}")
+
+
+@contextmanager
+def started(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    port: int,
+    log: Path,
+    core: int | None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The same as its process, which may end while it is used."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output, pinned(core):
         process = subprocess.Popen(
@@ -47,9 +63,7 @@ def serving(
         )
     try:
         _wait_until_ready(process, port)
-        yield process.pid
-        if process.poll() is not None:
-            raise MeasurementError("the server ended")
+        yield process
     except MeasurementError as failure:
         raise MeasurementError(f"{failure}; the server said last: {_tail(log)!r}") from None
     finally:

@@ -17,8 +17,10 @@ ANSWERS = {"project_slug": "measured-service", "auth": "none"}
 SETTINGS = {
     "APP_ENVIRONMENT": "production",
     "APP_JWT_SECRET": "what-signs-the-tokens-of-guests-in-a-benchmark",
+    "APP_DRAIN_SECONDS": "0",
+    "APP_GRACE_SECONDS": "2",
 }
-"""It runs as it would for real users."""
+"""It runs as it would for real users, but that it ends at once: it is started for each cell."""
 
 RAISED = {
     "APP_COMMANDS_PER_SECOND": "1000000",

@@ -24,7 +24,7 @@ def python(folder: Path, script: str) -> Path:
 def test_make_alone_lists_the_targets(clone: Path) -> None:
     listed = run("make", cwd=clone).stdout
     assert [line.split()[1] for line in listed.splitlines()] == [
-        *("help", "run", "play", "test", "check", "format", "benchmark", "clean"),
+        *("help", "run", "play", "test", "check", "format", "benchmark", "faults", "clean"),
     ]
 
 
