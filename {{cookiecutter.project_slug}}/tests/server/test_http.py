@@ -19,7 +19,7 @@ from app.server.http import HttpProtocol
 from app.server.websocket import SocketProtocol
 from app.settings import Limits
 
-from ..service import PATIENCE, Service, running
+from ..service import API_KEY, PATIENCE, Service, running
 from .peer import configured
 from .stranger import HANDSHAKE, Stranger, framed, request
 
@@ -29,7 +29,7 @@ SECONDS = 0.3
 LARGEST = 16_384
 """Bytes that the head of a request may have."""
 ALIVE = ("GET /livez HTTP/1.1", "Host: localhost")
-POST = ("POST /api/channels/chat:lobby/messages HTTP/1.1", "Host: localhost")
+POST = ("POST /api/channels/echo:lobby/messages HTTP/1.1", "Host: localhost")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,15 @@ class Served:
         protocol = HttpProtocol(self._config, self.state, {})
         protocol._limits = self._limits
         self.made.append(weakref.ref(protocol))
+        return protocol
+
+    async def first(self) -> HttpProtocol:
+        """The one connection, once it is made."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.state.connections:
+                await asyncio.sleep(0)
+        (protocol,) = self.state.connections
+        assert isinstance(protocol, HttpProtocol)
         return protocol
 
     async def nobody(self) -> None:
@@ -182,6 +191,17 @@ async def test_a_connection_serves_several_requests_and_half_of_one_is_timed_ane
         assert b"HTTP/1.1 408 " in await stranger.rest()
 
 
+async def test_who_says_nothing_of_a_second_request_but_an_empty_line_is_gone_in_time(
+    hasty: Service,
+) -> None:
+    async with Stranger.open(hasty.port) as stranger:
+        await stranger.say(request(*ALIVE))
+        await stranger.hear()
+        await stranger.hear_body()
+        await stranger.say(b"\r\n")
+        await stranger.rest()
+
+
 @pytest.mark.parametrize(("lines", "served"), [(ALIVE, b"200"), (HANDSHAKE, b"101")])
 async def test_headers_may_have_so_many_bytes_and_not_one_more(
     service: Service, lines: tuple[str, ...], served: bytes
@@ -209,6 +229,31 @@ async def test_of_the_second_request_on_a_connection_headers_may_have_as_many(
             if status == 200:
                 await stranger.hear_body()
         assert await stranger.rest() == b""
+
+
+async def test_what_follows_the_last_chunk_is_not_counted_with_the_next_request() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async with serving(application) as served, Stranger.open(served.port) as stranger:
+        protocol = await served.first()
+        protocol.data_received(request(*POST, "Transfer-Encoding: chunked", size=LARGEST))
+        protocol.data_received(b"1\r\n{\r\n")
+        protocol.data_received(b"0\r\nX: " + b"x" * (LARGEST - 100) + b"\r\n\r\n")
+        assert (await stranger.hear()).startswith(b"HTTP/1.1 204 ")
+        protocol.data_received(request(*ALIVE, size=LARGEST))
+        assert (await stranger.hear()).startswith(b"HTTP/1.1 204 ")
+
+
+async def test_a_body_may_have_more_than_headers(service: Service) -> None:
+    async with Stranger.open(service.port) as stranger:
+        body = b'{"data": "%b"}' % (b"x" * 60_000)
+        headers = f"Content-Length: {len(body)}", "Content-Type: application/json"
+        await stranger.say(request(*POST, f"X-API-Key: {API_KEY}", *headers) + body)
+        assert (await stranger.hear()).startswith(b"HTTP/1.1 20")
 
 
 @pytest.mark.parametrize("more", [[f"X: {'x' * 8200}"], [f"X{number}: x" for number in range(130)]])
@@ -253,10 +298,7 @@ async def test_the_kernel_gives_up_on_a_peer_that_acknowledges_nothing() -> None
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         return
     async with serving(application) as served, Stranger.open(served.port):
-        while not served.state.connections:
-            await asyncio.sleep(0)
-        (protocol,) = served.state.connections
-        peer = protocol.transport.get_extra_info("socket")
+        peer = (await served.first()).transport.get_extra_info("socket")
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
 
@@ -325,10 +367,16 @@ async def test_what_is_said_before_the_application_accepts_waits_for_that() -> N
     assert events == ["early", "late", "websocket.disconnect"]
 
 
-async def test_who_does_not_read_an_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("high", [65_536, 100_000_000])
+async def test_who_does_not_read_an_answer_is_cut(
+    monkeypatch: pytest.MonkeyPatch, high: int
+) -> None:
+    """Whether or not so much waits that the application would have to wait, too."""
     monkeypatch.setattr(http, "READ_SECONDS", 0.05)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
+        (protocol,) = served.state.connections
+        protocol.transport.set_write_buffer_limits(high)
         size = b"10000000"
         headers = [(b"content-length", size)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -342,8 +390,8 @@ async def test_who_does_not_read_an_answer_is_cut(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_who_reads_an_answer_slowly_gets_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "READ_SECONDS", 0.4)
-    size = 8_000_000
+    monkeypatch.setattr(http, "READ_SECONDS", 0.6)
+    size = 10_000_000
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-length", b"%d" % size), (b"connection", b"close")]
@@ -353,25 +401,26 @@ async def test_who_reads_an_answer_slowly_gets_it_whole(monkeypatch: pytest.Monk
     async with serving(application) as served, Stranger.open(served.port) as stranger:
         await stranger.say(request(*ALIVE))
         await stranger.hear()
-        for _ in range(32):
-            await stranger.hear_exactly(size // 32)
+        for _ in range(40):
+            await stranger.hear_exactly(size // 40)
             await asyncio.sleep(0.04)
         assert await stranger.rest() == b""
 
 
 async def test_who_does_not_read_a_refusal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(http, "READ_SECONDS", 1000)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(100):
             await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
 
-    async with serving(application) as served, Stranger.open(served.port) as stranger:
+    limits = Limits(handshake_seconds=1000)
+    async with serving(application, limits) as served, Stranger.open(served.port) as stranger:
         await stranger.say(request(*ALIVE))
         await stranger.hear()
-        (protocol,) = served.state.connections
-        assert isinstance(protocol, HttpProtocol)
+        protocol = await served.first()
         while not protocol.flow.write_paused:
             await asyncio.sleep(0)
         await stranger.say(b"nonsense\r\n\r\n")

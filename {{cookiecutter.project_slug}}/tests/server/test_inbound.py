@@ -9,8 +9,10 @@ from websockets.frames import Opcode
 
 from app import metrics
 from app.protocol.frames import Frame
+from app.server import websocket
 from app.server.inbound import CONTROL_FRAMES, CONTROL_SECONDS, FRAGMENTS, STEP_BYTES
 
+from ..service import PATIENCE
 from .peer import Peer
 from .stranger import framed
 from .test_websocket import REREAD
@@ -120,9 +122,10 @@ async def test_so_many_control_frames_are_taken_in_a_while(peer: Peer, kind: Opc
 
 async def test_after_the_close_a_flood_is_cut(peer: Peer) -> None:
     peer.offered.end(4000, "drain")
-    peer.protocol.data_received(framed(Opcode.PING) * (CONTROL_FRAMES + 1))
-    while not peer.transport.aborted:
-        await peer.turn()
+    peer.protocol.data_received(framed(Opcode.PING) * CONTROL_FRAMES)
+    assert not peer.transport.aborted
+    peer.protocol.data_received(framed(Opcode.PING))
+    assert peer.transport.aborted
 
 
 async def test_a_flood_is_parsed_no_further_than_it_takes_to_notice(peer: Peer) -> None:
@@ -256,11 +259,13 @@ async def test_a_peer_that_vanishes_leaves_1006(peer: Peer) -> None:
 
 
 async def test_what_is_not_utf_8_before_a_close_ends_without_an_error(peer: Peer) -> None:
+    before = counted(4000)
     peer.protocol.data_received(framed(Opcode.TEXT, b"\xff") + framed(Opcode.CLOSE, b"\x0f\xa0"))
     peer.heard()
     assert peer.closed == (4000, "")
     assert peer.transport.closed
     assert (await peer.protocol.receive())["code"] == 4000
+    assert counted(4000) == before, "it is the peer's"
 
 
 async def test_what_is_written_after_a_flood_goes_nowhere(peer: Peer) -> None:
@@ -268,3 +273,26 @@ async def test_what_is_written_after_a_flood_goes_nowhere(peer: Peer) -> None:
     before = len(peer.transport.writes)
     peer.offered.write(Frame(b"late"))
     assert len(peer.transport.writes) == before
+
+
+async def test_who_is_not_accepted_in_time_and_does_not_read_that_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+    peer = Peer()
+    peer.protocol.connection_made(peer.transport)
+    peer.client.send_request(peer.client.connect())
+    peer.tell()
+    peer.protocol._not_accepted()
+    assert peer.transport.writes[0].startswith(b"HTTP/1.1 500 ")
+    assert peer.transport.closed
+    async with asyncio.timeout(PATIENCE):
+        while not peer.transport.aborted:
+            await peer.turn()
+
+
+async def test_who_leaves_before_it_is_accepted_is_not_waited_for(peer: Peer) -> None:
+    peer.protocol.expect_acceptance(1000)
+    timer = peer.protocol._acceptance
+    peer.protocol.connection_lost(None)
+    assert timer is not None and timer.cancelled()
