@@ -27,18 +27,22 @@ def held(finding: Finding) -> set[str]:
 
 def test_churn_leaves_nothing_behind(quick: dict[str, Finding]) -> None:
     assert quick["churn"].met, quick["churn"].claims
-    assert {"node.hub.sessions", "tasks", "descriptors"} <= {name for name, *_ in quick["churn"].rows}
+    assert {"node.hub.sessions", "tasks", "descriptors"} <= {
+        name for name, *_ in quick["churn"].rows
+    }
 
 
 def test_a_drain_is_counted_to_the_last_connection(quick: dict[str, Finding]) -> None:
     found = quick["drain"]
     for _, _, closes, *_ in found.rows:
         assert sum(int(count) for count in closes.split()) == 20
-    assert "none that reads sees 1006" in held(found)
+    said = {"none that reads sees 1006", "all are told `reconnect`", "the process ends within 5 s"}
+    assert held(found) >= said, found.claims
 
 
-def test_a_stalled_reader_is_gone(quick: dict[str, Finding]) -> None:
-    assert "it is gone, with 4001 or cut" in held(quick["stalled"])
+def test_who_stalls_is_gone_and_who_pauses_is_caught_up(quick: dict[str, Finding]) -> None:
+    said = {"it is gone, with 4001 or cut", "after a pause of 3 s it has everything, once"}
+    assert held(quick["stalled"]) >= said, quick["stalled"].claims
 
 
 def test_garbage_harms_nobody(quick: dict[str, Finding]) -> None:

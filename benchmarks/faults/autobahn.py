@@ -53,8 +53,9 @@ def python2() -> Path:
     """A Python 2.7 of this machine; raises MeasurementError that says how to get one."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     named = [os.environ.get("AUTOBAHN_PYTHON"), shutil.which("python2.7")]
-    for path in (*filter(None, named), *sorted(versions.glob("2.7*/bin/python"))):
-        ask = [str(path), "-c", "import sys; print(sys.version_info[:2] == (2, 7))"]
+    found = [str(path) for path in sorted(versions.glob("2.7*/bin/python"))]
+    for path in [path for path in named if path] + found:
+        ask = [path, "-c", "import sys; print(sys.version_info[:2] == (2, 7))"]
         # One that pyenv put on the PATH may only say that no version is chosen.
         if subprocess.run(ask, capture_output=True, check=False).stdout.strip() == b"True":
             return Path(path)
@@ -95,7 +96,7 @@ def tried(python: Path, server: Server, agent: str, cases: Sequence[str]) -> Ver
 
 def compared(service: Service, plan: Plan) -> dict[str, dict[str, tuple[str, str]]]:
     """The verdicts on both, `own` and `stock`, by case."""
-    python, seen = python2(), {"own": {}, "stock": {}}  # type: ignore[var-annotated]
+    python, seen = python2(), dict[str, dict[str, tuple[str, str]]](own={}, stock={})
     for cases, compression in ((plan.cases, "false"), (plan.compressed, "true")):
         for agent in seen if cases else ():
             program = (str(ECHO), agent)
@@ -129,7 +130,8 @@ def measure(service: Service, plan: Plan) -> Finding:
     unlike = [f"{case} {own[case]} {stock[case]}" for case in own if own[case] != stock[case]]
     counts = {agent: Counter(verdict for verdict, _ in seen[agent].values()) for agent in seen}
     found = Finding(TITLE)
-    found.claim("nothing fails that passes on uvicorn's", lost or "nothing", bool(own) and not lost)
+    fails = ", ".join(lost) or "nothing"
+    found.claim("nothing fails that passes on uvicorn's", fails, bool(own) and not lost)
     found.head = ["verdict", "the service's classes", "uvicorn's"]
     found.rows = [
         [kind, *(str(count[kind]) for count in counts.values())]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..service import Service
 from .finding import Finding
-from .peer import LOST, SMALL, Peer, opened
+from .peer import LOST, SMALL, Peer
 from .server import INSIDE, ROOM, Server, drive, running
 
 TITLE = "A thousand connections, drained"
@@ -79,13 +79,13 @@ class Seen:
 async def drained(server: Server, plan: Plan, name: str, stalled: int, slow: int) -> Seen:
     """Open all, let some stall and some ask for what takes long, then end the service."""
     half = plan.connections // 2
-    leavers = await opened(server.port, half, Leaver)
-    stayers = await opened(server.port, plan.connections - half, Stayer)
-    peers = leavers + stayers
+    leavers = await Leaver.several(server.port, half)
+    stayers = await Stayer.several(server.port, plan.connections - half)
+    peers: list[Leaver] = [*leavers, *stayers]
     for some in range(0, len(peers), 50):
         await asyncio.gather(*(peer.subscribe(ROOM) for peer in peers[some : some + 50]))
     asleep = await stall(server, stalled)  # noqa: F841 - they have to stay
-    waiting = await opened(server.port, slow)
+    waiting = await Peer.several(server.port, slow)
     for peer in waiting:
         peer.say(type="publish", channel="slow:x", data=1)
     while server.ask("/inside")["dawdling"] < slow:
@@ -114,7 +114,7 @@ async def drained(server: Server, plan: Plan, name: str, stalled: int, slow: int
 
 async def stall(server: Server, count: int) -> list[Peer]:
     """Peers that read nothing, and for whom the service holds something back."""
-    asleep = await opened(server.port, count, buffer=SMALL)
+    asleep = await Peer.several(server.port, count, buffer=SMALL)
     publisher = await Peer().open(server.port)
     for peer in asleep:
         await peer.subscribe(FLOOD)

@@ -54,7 +54,7 @@ async def inside(node: CurrentNode) -> dict[str, Any]:
 
 if __name__ == "__main__":
     slow = Feature(Namespace("slow", payload=Json), on_publish=dawdle)
-    adapters.FEATURES = (*adapters.FEATURES, slow)  # type: ignore[assignment]
+    adapters.FEATURES = (*adapters.FEATURES, slow)
     from app.main import app
 
     app.get("/inside")(inside)

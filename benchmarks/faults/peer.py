@@ -8,7 +8,7 @@ import struct
 from base64 import b64encode
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from ..driver.connection import HOST
 from ..driver.frames import CLOSE, PING, PONG, TEXT, frame, scan, upgrade_request
@@ -40,6 +40,15 @@ class Peer(asyncio.Protocol):
         self.transport.write(upgrade_request(f"{HOST}:{port}", "/ws", key, "v1.json"))
         await self.hear("welcome")
         return self
+
+    @classmethod
+    async def several(cls, port: int, count: int, **options: Any) -> list[Self]:
+        """Many that are open, fifty at a time."""
+        peers: list[Self] = []
+        while len(peers) < count:
+            few = min(50, count - len(peers))
+            peers += await asyncio.gather(*(cls().open(port, **options) for _ in range(few)))
+        return peers
 
     async def connect(self, port: int, address: str = HOST, buffer: int | None = None) -> None:
         """Connect, and say nothing yet."""
@@ -138,15 +147,3 @@ class Peer(asyncio.Protocol):
             self.ended_at = monotonic()
             self.ended.set()
             self.heard.put_nowait({"type": "the end", "code": self.code})
-
-
-P = TypeVar("P", bound=Peer)
-
-
-async def opened(port: int, count: int, kind: type[P] = Peer, **options: Any) -> list[P]:
-    """Many, fifty at a time."""
-    peers: list[P] = []
-    while len(peers) < count:
-        few = min(50, count - len(peers))
-        peers += await asyncio.gather(*(kind().open(port, **options) for _ in range(few)))
-    return peers

@@ -1,6 +1,5 @@
 """A generated service in a process of its own, and what can be learned about it from outside."""
 
-import asyncio
 import http.client
 import json
 import re
@@ -18,11 +17,6 @@ from ..installing import WORK
 from ..machine import cores, pinned
 from ..servers import free_port, started
 from ..service import SETTINGS, Service
-
-try:
-    from uvloop import run
-except ImportError:  # a test of the measurements does without
-    run = asyncio.run
 
 T = TypeVar("T")
 KEY = "the-key-of-the-measurements"
@@ -97,5 +91,7 @@ def running(service: Service, name: str, *program: str, **settings: str) -> Iter
 
 def drive(clients: Coroutine[Any, Any, T]) -> T:
     """Run the clients of a measurement, on their core."""
+    import uvloop  # tests import this module without it
+
     with pinned(cores().driver):
-        return run(clients)
+        return uvloop.run(clients)

@@ -11,7 +11,7 @@ from ..driver.tally import MeasurementError
 from ..service import Service
 from ..table import number
 from .finding import Finding
-from .peer import LOST, SMALL, Peer, opened
+from .peer import LOST, SMALL, Peer
 from .server import ROOM, Server, drive, running
 
 TITLE = "One stalled reader in a room"
@@ -121,7 +121,7 @@ async def everybody(readers: list[Reader], offset: int, seconds: float = 30.0) -
 
 async def load(server: Server, plan: Plan, stalled: bool) -> Seen:
     """A room under load, with or without one that does not read."""
-    readers = await opened(server.port, plan.readers, Reader)
+    readers = await Reader.several(server.port, plan.readers)
     await asyncio.gather(*(reader.enter() for reader in readers))
     publisher = await Peer().open(server.port)
     asleep = await Reader().open(server.port, buffer=SMALL)
@@ -161,8 +161,8 @@ async def fate_of(server: Server, plan: Plan, asleep: Reader) -> str:
 
 async def catch_up(server: Server, plan: Plan) -> tuple[Reader, int]:
     """A reader that pauses, then reads on: itself, and how much was published."""
-    readers = await opened(server.port, CATCH_UP_READERS, Reader)
-    publisher, paused = (await opened(server.port, 1))[0], Reader()
+    readers = await Reader.several(server.port, CATCH_UP_READERS)
+    publisher, paused = await Peer().open(server.port), Reader()
     await paused.open(server.port, buffer=SMALL)
     await asyncio.gather(*(reader.enter() for reader in (*readers, paused)))
     paused.stall()
