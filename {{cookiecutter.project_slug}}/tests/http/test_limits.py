@@ -79,7 +79,6 @@ def capped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         tmp_path_factory.mktemp("capped"),
         APP_CONNECTIONS_PER_ADDRESS="3",
         APP_CONNECTIONS_PER_NODE="5",
-        APP_AUTH_SECONDS="0.2",
         APP_MAX_ERRORS="1",
         APP_MAX_MESSAGE_BYTES="1024",
     ) as service:
