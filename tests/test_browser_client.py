@@ -258,6 +258,17 @@ def test_nobody_comes_back_in_the_same_moment_as_all_who_were_told_the_same(page
     assert waiting["delay"] == pytest.approx(60_250, abs=100)
 
 
+def test_the_refusal_of_one_command_does_not_say_when_to_come_back(page: "Page") -> None:
+    page.clock.install()
+    script = Script(page, random=1)
+    peer = script.connect()
+    error = {"code": "rate_limited", "message": "", "retryable": True, "retry_after_ms": 60_000}
+    peer.send("error", id=1, **error)
+    peer.close(4200)
+    waiting = script.event("state", state="waiting", code=4200)
+    assert waiting["delay"] == pytest.approx(500, abs=100)
+
+
 def test_it_recovers_from_what_it_has_processed_and_drops_what_it_knows(script: Script) -> None:
     one = script.connect()
     script.follow(one, message(3), message(4), offset=4)

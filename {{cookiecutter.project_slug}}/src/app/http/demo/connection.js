@@ -109,9 +109,9 @@ export class Connection {
 
   #receive(message) {
     this.#lastHeard = performance.now();
-    // A rate is waited out on the connection; one that ended for it comes back as from any loss.
-    const stayAway = message.type === "error" && message.code !== "rate_limited";
-    this.#retryAfter = stayAway ? message.retry_after_ms : undefined;
+    // What refuses one command, such as its rate, says nothing about another connection.
+    const unasked = message.type === "error" && message.id === undefined;
+    this.#retryAfter = unasked ? message.retry_after_ms : undefined;
     if (message.type === "welcome") this.#greet(message);
     if (message.type === "ping") this.send({ type: "pong" });
     if (message.id !== undefined) this.#settle(message);
