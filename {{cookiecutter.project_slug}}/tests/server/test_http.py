@@ -97,6 +97,7 @@ def test_the_constructor_of_uvicorn_takes_what_it_took() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("_start_asgi_task", ["self", "cycle", "app"]),
         ("connection_lost", ["self", "exc"]),
         ("connection_made", ["self", "transport"]),
         ("data_received", ["self", "data"]),
@@ -281,6 +282,22 @@ async def test_as_many_requests_may_wait_for_their_turn_and_not_one_more(service
     async with Stranger.open(service.port) as stranger:
         await stranger.say(request(*ALIVE) * (2 + http.PIPELINED))
         assert (await stranger.rest()).count(b"HTTP/1.1 400 ") == 1
+
+
+@pytest.mark.parametrize("more", [b"nonsense\r\n\r\n", request(*HANDSHAKE)])
+async def test_who_answers_a_request_is_told_that_nobody_reads_it(more: bytes) -> None:
+    """Also where more requests came behind it."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(application) as served, Stranger.open(served.port) as stranger:
+        await stranger.say(request(*ALIVE) * 2 + more)
+        assert (await stranger.rest()).startswith(b"HTTP/1.1 400 ")
+        async with asyncio.timeout(PATIENCE):
+            while served.state.tasks:
+                await asyncio.sleep(0.01)
 
 
 async def test_what_is_no_request_is_not_logged_each_time(service: Service) -> None:

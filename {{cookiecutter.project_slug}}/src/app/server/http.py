@@ -10,7 +10,11 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from ..settings import Limits
 from .websocket import CLOSE_SECONDS, SocketProtocol
@@ -35,6 +39,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes since the parser last passed anything on: of headers, or of a chunk's frills."""
         self._deadline: TimerHandle | None = None
         """Ends the connection, unless what is due comes before."""
+        self._answering: RequestResponseCycle | None = None
+        """What is answered now; uvicorn knows only what came last."""
         self._reading: TimerHandle | None = None
         """Cuts a peer that does not read."""
 
@@ -86,6 +92,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, and let go of it; the application has so long to accept."""
+        if self._answering is not None and not self._answering.response_complete:
+            self._refuse(400)
+            return
         super().handle_websocket_upgrade()
         upgraded = self.transport.get_protocol()
         if isinstance(upgraded, SocketProtocol):
@@ -96,6 +105,10 @@ class HttpProtocol(HttpToolsProtocol):
                 upgraded.expect_acceptance(self._limits.handshake_seconds)
         # The parser holds this object, which nobody needs any more.
         self.parser = None  # type: ignore[assignment]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """The peer does not speak HTTP, and has so long to read that."""
@@ -121,14 +134,19 @@ class HttpProtocol(HttpToolsProtocol):
         """The peer is gone."""
         self._cancel()
         self._stop_expecting_reading()
+        if self._answering is not None:
+            # Otherwise it would write to nobody, which is an error of the application.
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def _late(self) -> None:
         """The request did not come in time: 408 if any of it did."""
         self._deadline = None
-        cycle = self.cycle
-        open_ = cycle is not None and not cycle.response_complete
-        if (self._pending or open_) and not (open_ and cycle.response_started):
+        cycle = self._answering
+        if cycle is not None and cycle.response_complete:
+            cycle = None
+        if self._pending if cycle is None else not cycle.response_started:
             self._refuse(408)
         else:
             self._end()
