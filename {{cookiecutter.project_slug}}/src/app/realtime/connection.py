@@ -46,8 +46,7 @@ async def serve(
     except Disconnect as ended:
         link.end(ended.code, ended.reason)
     except asyncio.CancelledError:
-        # Nobody waits any more; uvicorn would log this as a mistake of ours.
-        log.warning("session cut", seconds=round(monotonic() - opened, 3))
+        pass  # Nobody waits any more; uvicorn would log this as a mistake of ours.
     except Exception:
         log.exception("session failed")
         link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
