@@ -364,7 +364,10 @@ def claimed(before: str = "", after: str = "") -> Callable[[int], dict[str, str]
 
 async def test_nobody_is_believed_who_it_says_it_is(tmp_path: Path) -> None:
     with running(tmp_path, APP_CONNECTIONS_PER_ADDRESS="2") as service:
-        assert await let_in(service, 5, claimed(), "127.0.0.1") == 2
+        assert await let_in(service, 5, lambda number: {}, "127.0.0.1") == 2
+        assert "APP_TRUSTED_PROXIES" not in service.log
+        assert await let_in(service, 5, claimed(), ELSEWHERE) == 2
+        assert service.log.count("APP_TRUSTED_PROXIES") == 1
 
 
 async def test_a_proxy_is_believed_of_those_who_came_to_it(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Awaitable
-from functools import partial
+from functools import cache, partial
 from random import randint
 from time import monotonic
 
+import structlog
 from starlette.requests import HTTPConnection
 from starlette.routing import Match, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +19,8 @@ from ..realtime.gate import Refusal, origin_of
 from ..realtime.link import Link
 from ..realtime.node import Node
 from .link import offered_link, open_link
+
+log = structlog.stdlib.get_logger(__name__)
 
 SUBPROTOCOL = "v1.json"
 """The wire that this service speaks, also with clients that offer none."""
@@ -32,6 +35,8 @@ class Socket:
         client, gate = scope.get("client"), _node(scope).gate
         origin = client and origin_of(client[0])
         if refusal := gate.enter(origin):
+            if refusal is Refusal.CROWDED and b"x-forwarded-for" in dict(scope["headers"]):
+                _suspect_a_proxy()
             return await _refuse(send, refusal)
         try:
             offered: list[str] = scope["subprotocols"]
@@ -97,6 +102,12 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
     headers = [(b"retry-after", b"%d" % after), (b"content-type", b"text/plain")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": refusal.encode()})
+
+
+@cache
+def _suspect_a_proxy() -> None:
+    """Say, once, what may be wrong where everybody seems to come from one address."""
+    log.warning("one address has too many connections: if it is a proxy, set APP_TRUSTED_PROXIES")
 
 
 async def _message(receive: Receive) -> str | bytes | None:
