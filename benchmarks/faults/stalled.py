@@ -237,8 +237,8 @@ def judged(plan: Plan, pairs: list[tuple[Seen, Seen]], paused: Reader, published
     found.notes = (
         f"{plan.readers} readers, {plan.rate:g} messages of {plan.size} characters per second for "
         f"{plan.seconds:g} s, in pairs of a run with and a run without one that does not read; a "
-        "run in which another lacks a message, or gets one twice or out of order, fails. Heartbeats "
-        "are so rare that the outbox decides. For the "
+        "run in which another lacks a message, or gets one twice or out of order, fails. "
+        "Heartbeats are so rare that the outbox decides. For the "
         f"pause, {CATCH_UP_RATE:g} per second to {CATCH_UP_READERS} others. Memory is RSS, the "
         "largest difference between the runs of a pair at the same message; buffers of the kernel "
         "are not in it."
