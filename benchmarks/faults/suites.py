@@ -3,6 +3,7 @@
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 from ..driver.tally import MeasurementError
@@ -30,7 +31,8 @@ def tried(service: Service, test: str, **settings: str) -> Outcome:
     """Run one file of tests, without their limit of time; what it prints is in the log."""
     project = service.installed.folder
     run("uv", "sync", "--quiet", folder=project)  # with what the tests need
-    report, log = WORK / "logs" / "faults-tests.xml", WORK / "logs" / "faults-tests.log"
+    name = f"faults-{Path(test).stem}"
+    report, log = WORK / "logs" / f"{name}.xml", WORK / "logs" / f"{name}.log"
     command = [service.installed.command[0], "-m", "pytest", test, "-q", "--timeout=0"]
     report.unlink(missing_ok=True)
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[bytes] = []
-        self.closed = self.aborted = False
+        self.closed = self.aborted = self.ended = False
         self.reading = True
         self.buffered = 0
 
@@ -40,6 +40,19 @@ class Transport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """As many bytes as the test says."""
         return self.buffered
+
+    def can_write_eof(self) -> bool:
+        """As TCP does."""
+        return True
+
+    def write_eof(self) -> None:
+        """Record it."""
+        self.ended = True
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.closed or self.ended
 
     def is_closing(self) -> bool:
         """Whether it was closed."""

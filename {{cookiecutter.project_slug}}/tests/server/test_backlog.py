@@ -184,7 +184,7 @@ async def test_who_leaves_without_reading_what_waits_is_cut(
         stuck.protocol.data_received(b"\xff" * 10)
     else:
         stuck.protocol.keepalive_timeout()
-    assert stuck.transport.closed
+    assert stuck.transport.over
     async with asyncio.timeout(PATIENCE):
         while not stuck.transport.aborted:
             await stuck.turn()

@@ -296,7 +296,7 @@ async def test_of_a_bomb_no_more_is_inflated_than_a_message_may_have(peer: Peer)
     assert peak < 10 * LIMIT
     peer.heard()
     assert peer.closed is not None and peer.closed[0] == 1009
-    assert peer.transport.closed
+    assert peer.transport.over
     assert peer.protocol.queue.qsize() == 1, "the application is told once"
 
 

@@ -19,6 +19,8 @@ from app.protocol import commands
 from ..service import PATIENCE, Connected, Service, running
 
 OURS, THEIRS = "chat:bystanders-6f1d", "chat:strangers"
+LARGEST = 65_536
+"""Bytes of a message; a connection does not outlive a larger one."""
 BATCH = 10
 
 GARBAGE = settings(
@@ -179,7 +181,7 @@ def mutated(draw: st.DrawFn) -> str:
         place, cut = draw(st.integers(0, len(text))), draw(st.integers(0, 10))
         put = draw(st.sampled_from(("", '"', "{", "}", "[", "]", ":", ",", "\\", "\0")) | ANYTHING)
         text = text[:place] + put + text[place + cut :]
-    return text[:60_000]
+    return text
 
 
 NO_DATA = st.sampled_from(
@@ -197,7 +199,9 @@ INTRUSIONS = st.builds(lambda data: joined({**PUBLISH, "data": data}), NO_DATA) 
 )
 """Publications to the room, each with something that must not be taken."""
 
-MESSAGES = TEXTS | OBJECTS | mutated() | INTRUSIONS
+MESSAGES = (TEXTS | OBJECTS | mutated() | INTRUSIONS).filter(
+    lambda text: len(text.encode(errors="surrogatepass")) <= LARGEST
+)
 
 
 def batches(of: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:

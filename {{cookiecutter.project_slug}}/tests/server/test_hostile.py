@@ -129,6 +129,17 @@ async def test_messages_of_a_mebibyte_are_refused(target: Service, offers: tuple
             assert_closed(await stranger.rest(), 1009)
 
 
+async def test_who_has_more_on_its_way_hears_why_it_ends(target: Service) -> None:
+    """A socket that is closed with something unread is reset, and what was said with it lost."""
+    for _ in range(20):
+        async with Stranger.upgraded(target.port) as stranger:
+            await stranger.say(framed(Opcode.TEXT, b"x" * 500_000))
+            assert close_code(await stranger.rest()) == 1009
+        async with Stranger.open(target.port) as stranger:
+            await stranger.say(request(*HANDSHAKE, size=500_000))
+            assert (await stranger.rest()).startswith(b"HTTP/1.1 431 ")
+
+
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_message_may_have_so_many_bytes_and_not_one_more(

@@ -117,7 +117,7 @@ async def test_so_many_control_frames_are_taken_in_a_while(peer: Peer, kind: Opc
     peer.protocol.data_received(framed(kind) * (CONTROL_FRAMES + 1))
     peer.heard()
     assert peer.closed == (4200, "rate limited")
-    assert peer.transport.closed
+    assert peer.transport.over
 
 
 async def test_after_the_close_a_flood_is_cut(peer: Peer) -> None:
@@ -263,7 +263,7 @@ async def test_what_is_not_utf_8_before_a_close_ends_without_an_error(peer: Peer
     peer.protocol.data_received(framed(Opcode.TEXT, b"\xff") + framed(Opcode.CLOSE, b"\x0f\xa0"))
     peer.heard()
     assert peer.closed == (4000, "")
-    assert peer.transport.closed
+    assert peer.transport.over
     assert (await peer.protocol.receive())["code"] == 4000
     assert counted(4000) == before, "it is the peer's"
 

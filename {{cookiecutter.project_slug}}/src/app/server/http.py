@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from ..settings import Limits
+from .inbound import LINGER_BYTES, throw_away
 from .websocket import CLOSE_SECONDS, SocketProtocol
 
 UNACKNOWLEDGED_SECONDS = 30
@@ -41,6 +42,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Ends the connection, unless what is due comes before."""
         self._answering: RequestResponseCycle | None = None
         """What is answered now; uvicorn knows only what came last."""
+        self._left: int | None = None
+        """How many bytes more are thrown away; None while they are parsed."""
         self._reading: TimerHandle | None = None
         """Cuts a peer that does not read."""
 
@@ -55,15 +58,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which keeps headers whole, no more than those may have."""
+        if self._left is not None:
+            self._left = throw_away(data, self._left, self.transport)
+            return
         if self._deadline is None:
             self._expect(self._limits.handshake_seconds, self._late)
-        while data and self.parser is not None and not self.transport.is_closing():
+        while data and self.parser is not None and self._reads_on:
             room = self._limits.max_header_bytes - self._pending
             step, data = data[:room], data[room:]
             self._pending += len(step)
             super().data_received(step)
             if self._pending >= self._limits.max_header_bytes:
                 self._refuse(431)
+
+    @property
+    def _reads_on(self) -> bool:
+        return self._left is None and not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
         """A request begins, maybe in what came with the one before."""
@@ -134,10 +144,7 @@ class HttpProtocol(HttpToolsProtocol):
         """The peer is gone."""
         self._cancel()
         self._stop_expecting_reading()
-        if self._answering is not None:
-            # Otherwise it would write to nobody, which is an error of the application.
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+        self._disown()
         super().connection_lost(exc)
 
     def _late(self) -> None:
@@ -160,7 +167,25 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         lines = (b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n")))
-        self._end()
+        if self.transport.can_write_eof() and self.transport.get_protocol() is self:
+            self._linger()
+        else:
+            self._end()
+
+    def _linger(self) -> None:
+        """Say no more, and take what still comes: closed with that unread, TCP would reset."""
+        self._disown()
+        self._left = LINGER_BYTES
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._cancel()
+        self._expect(CLOSE_SECONDS, self.transport.abort)
+
+    def _disown(self) -> None:
+        """Let what is being answered know that nobody is there: else its writing were an error."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def _end(self) -> None:
         self.transport.close()

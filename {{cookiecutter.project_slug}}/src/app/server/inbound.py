@@ -1,6 +1,6 @@
 """uvicorn's WebSocket protocol with bounds on what a peer may make it parse, keep and answer."""
 
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
 from time import monotonic
 from typing import Any
 
@@ -24,10 +24,31 @@ FRAGMENTS, FRAGMENT_BYTES = 1024, 64
 """How many fragments a message may have: so many, or one for so many bytes that it may have."""
 
 
+LINGER_BYTES = 1_048_576
+"""How much is taken and thrown away of a peer that was told why it ends, so that it may read why:
+where a socket is closed with something unread, TCP resets it."""
+
+
+def throw_away(data: bytes, left: int, transport: Transport) -> int:
+    """How many bytes more may come; the peer is cut when it sends on and on."""
+    if left < len(data):
+        transport.abort()
+    return left - len(data)
+
+
 class InboundProtocol(WebSocketsSansIOProtocol):
     """One connection of which little is parsed at a time, and only while somebody takes it."""
 
-    __slots__ = ("_acceptance", "_controls", "_pong", "_since", "_step", "_unread", "heard")
+    __slots__ = (
+        "_acceptance",
+        "_controls",
+        "_left",
+        "_pong",
+        "_since",
+        "_step",
+        "_unread",
+        "heard",
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -35,6 +56,8 @@ class InboundProtocol(WebSocketsSansIOProtocol):
         """When a byte came from the peer, or when it took some after too many had waited."""
         self._acceptance: TimerHandle | None = None
         self._controls = 0
+        self._left: int | None = None
+        """How many bytes more are thrown away; None while they are parsed."""
         self._pong: bytes | None = None
         """The answer to the newest ping, where the peer did not take it yet."""
         self._since = 0.0
@@ -68,6 +91,9 @@ class InboundProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what the peer says: at once where it is little, else in steps."""
         self.heard = monotonic()
+        if self._left is not None:
+            self._left = throw_away(data, self._left, self.transport)
+            return
         if (self._unread is None and len(data) <= self._step) or not self.handshake_initiated:
             super().data_received(data)
             return
@@ -86,7 +112,7 @@ class InboundProtocol(WebSocketsSansIOProtocol):
 
     def _read_on(self) -> None:
         # Parsing a read of a socket as a whole could make 40,000 frames of it, or 256 MiB.
-        while self._unread and self._step and not (self.read_paused or self.transport.is_closing()):
+        while self._unread and self._step and not (self.read_paused or self._at_an_end):
             step = bytes(self._unread[: self._step])
             del self._unread[: self._step]
             super().data_received(step)
@@ -94,13 +120,17 @@ class InboundProtocol(WebSocketsSansIOProtocol):
                 # Nobody receives any more, so nothing else slows this down: a step per turn.
                 self.loop.call_soon(self._read_on)
                 break
-        if self.transport.is_closing():
+        if self._at_an_end:
             self._unread = None
         elif self._unread:
             self.transport.pause_reading()
         elif not self.read_paused:
             self._unread = None
             self.transport.resume_reading()
+
+    @property
+    def _at_an_end(self) -> bool:
+        return self._left is not None or self.transport.is_closing()
 
     def handle_events(self) -> None:
         """Handle what was parsed."""

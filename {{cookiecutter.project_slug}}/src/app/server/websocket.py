@@ -17,7 +17,7 @@ from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 from ..settings import Limits
 from .compression import EXTENSIONS
-from .inbound import InboundProtocol
+from .inbound import LINGER_BYTES, InboundProtocol
 
 LINK = "app.link"
 """What the link is called in `scope["extensions"]`."""
@@ -210,8 +210,22 @@ class SocketProtocol(InboundProtocol):
         ours = self.conn.close_sent is not self.conn.close_rcvd
         if ours and not (self.close_sent or self.transport.is_closing()):
             metrics.CLOSES.labels(self.code).inc()
-        super().handle_parser_exception()
+        if self.transport.can_write_eof():
+            self._linger()
+        else:
+            super().handle_parser_exception()
         self._cut_later()
+
+    def _linger(self) -> None:
+        """Say why, and nothing more; take what still comes."""
+        close = self.conn.close_sent
+        if close is None or self._at_an_end:
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.close_sent, self.read_paused, self._left = True, False, LINGER_BYTES
+        self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:
         """The peer answers no ping: it is gone, whatever waits for it."""
