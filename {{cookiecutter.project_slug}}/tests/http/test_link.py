@@ -83,6 +83,25 @@ async def test_what_can_be_had_again_is_refused_while_too_much_waits() -> None:
     assert [each[:7] for each in server.sent[:-1]] == ["x" * 7, "y" * 7, "a reply", "larger "]
 
 
+async def test_who_was_too_slow_and_is_gone_holds_up_nobody() -> None:
+    """Whoever catches it up goes on once it is drained, and would find the queue full for ever."""
+    server = Server()
+    link = AsgiLink(server.send, Limits(outbox_bytes=100))
+    running = asyncio.create_task(link.run())
+    server.flowing.clear()
+    assert link.offer(Frame(b"x" * 90))
+    assert not link.offer(Frame(b"y" * 90))
+    drained = asyncio.create_task(link.drained())
+    await asyncio.sleep(0)
+    server.gone = True
+    server.flowing.set()
+    async with asyncio.timeout(PATIENCE):
+        await drained
+    await running
+    assert link.offer(Frame(b"y" * 90))
+    assert (link.buffered, link.clogged) == (0, False)
+
+
 async def test_a_peer_that_takes_nothing_for_too_long_is_closed() -> None:
     server = Server()
     link = AsgiLink(server.send, Limits(outbox_seconds=0.01))

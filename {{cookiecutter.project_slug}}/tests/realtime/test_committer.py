@@ -104,6 +104,13 @@ async def test_what_waits_shares_an_append_and_keeps_its_order(stage: Stage) -> 
     assert stage.history.batches == [1, 500, 500, 200]
 
 
+async def test_what_waits_shares_an_append_as_long_as_it_is_not_large(stage: Stage) -> None:
+    """One write to each subscriber brings all of it, whatever may wait for it."""
+    large = committer.MOST_BYTES // 2
+    await stage.gather([draft("chat:x", "x" * large) for _ in range(5)])
+    assert stage.history.batches == [2, 2, 1]
+
+
 async def test_what_is_refused_spares_its_neighbours(stage: Stage) -> None:
     await stage.commit(draft("chat:x", "one", key="k"))
     outcomes = await stage.gather(

@@ -183,3 +183,43 @@ async def test_the_last_messages_are_the_last_ones_on_a_node_that_lags() -> None
         assert subscribed["offset"] == 10
         heard = [(await ann.hear_type("message"))["offset"] for _ in range(9)]
         assert heard == list(range(2, 11))
+
+
+async def test_an_answer_takes_so_many_bytes_and_the_rest_follows() -> None:
+    """What a client asks for has the bound of what waits for it; a message alone may be larger."""
+    async with open_node(outbox_bytes=1000) as node, welcomed(node) as ann:
+        for _ in range(8):
+            await ann.ask(type="publish", channel="talk:x", data={"text": "x" * 200})
+        for number, since in enumerate((0, 3, 7, 8)):
+            async with welcomed(node, f"user-{number}") as bob:
+                position = {"epoch": "", "offset": 0} if not since else None
+                if position is None:
+                    page = await bob.ask(type="history", channel="talk:x")
+                    position = {"epoch": page["epoch"], "offset": since}
+                subscribed = await bob.ask(type="subscribe", channel="talk:x", since=position)
+                heard = subscribed["messages"]
+                assert len(heard) == min(2, 8 - since)
+                assert subscribed["offset"] == since + len(heard)
+                heard += [await bob.hear() for _ in range(8 - subscribed["offset"])]
+                assert [each["offset"] for each in heard] == list(range(since + 1, 9))
+        async with welcomed(node, "cleo") as cleo:
+            subscribed = await cleo.ask(type="subscribe", channel="talk:x", last=5)
+            assert [each["offset"] for each in subscribed["messages"]] == [7, 8]
+        await ann.ask(type="publish", channel="talk:x", data={"text": "x" * 2000})
+        page = await ann.ask(type="history", channel="talk:x", limit=1)
+        assert [each["offset"] for each in page["messages"]] == [9]
+
+
+@pytest.mark.parametrize(
+    ("window", "offsets"),
+    [({}, [7, 8]), ({"before": 5}, [3, 4]), ({"after": 0}, [1, 2]), ({"after": 6}, [7, 8])],
+)
+async def test_a_page_takes_so_many_bytes_and_says_that_there_is_more(
+    window: dict[str, int], offsets: list[int]
+) -> None:
+    async with open_node(outbox_bytes=1000) as node, welcomed(node) as ann:
+        for _ in range(8):
+            await ann.ask(type="publish", channel="talk:x", data={"text": "x" * 200})
+        page = await ann.ask(type="history", channel="talk:x", **window)
+        assert [each["offset"] for each in page["messages"]] == offsets
+        assert page["has_more"] is (window != {"after": 6})

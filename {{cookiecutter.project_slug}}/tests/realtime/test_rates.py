@@ -73,7 +73,9 @@ def test_who_does_not_reach_the_rate_is_never_refused(clock: Clock) -> None:
 
 
 def test_subscriptions_have_a_budget_of_their_own(clock: Clock) -> None:
-    limits = Limits(commands_per_second=20, commands_burst=2, subscribes_burst=5)
+    limits = Limits(
+        commands_per_second=20, commands_burst=2, subscribes_burst=5, channels_per_connection=1
+    )
     allowance = Allowance(limits, clock)
     assert (spent(allowance, SUBSCRIBE), spent(allowance, PING)) == (5, 2)
     clock.now += 0.05
@@ -260,3 +262,12 @@ async def test_who_has_the_key_publishes_without_end_and_a_user_of_that_name_doe
         with pytest.raises(CommandError) as refused:
             await publishing.publish(node, claims, wanted)
         assert refused.value.code is ErrorCode.RATE_LIMITED
+
+
+def test_who_may_have_so_many_channels_may_come_back_to_all_at_once(clock: Clock) -> None:
+    limits = Limits(channels_per_connection=300, subscribes_burst=10, commands_per_second=HARDLY)
+    allowance = Allowance(limits, clock)
+    for _ in range(300):
+        allowance.spend(SUBSCRIBE)
+    with pytest.raises(CommandError):
+        allowance.spend(SUBSCRIBE)

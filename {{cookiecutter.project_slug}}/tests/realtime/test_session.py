@@ -135,3 +135,32 @@ async def test_who_was_too_slow_for_what_is_not_kept_is_told_and_no_history_is_r
         await ann.ask(type="publish", channel="wire:x", data="live again")
         assert (await bob.hear())["data"] == "live again"
         assert not history.asked.is_set()
+
+
+async def test_what_is_lost_while_history_is_read_is_told_before_what_is_live() -> None:
+    history = GatedHistory()
+    async with (
+        open_node(history=history) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        for each in (ann, bob):
+            await each.ask(type="subscribe", channel="talk:x")
+        await ann.ask(type="publish", channel="talk:x", data={"text": "the first"})
+        assert (await bob.hear())["offset"] == 1
+        bob.room = 0
+        await ann.ask(type="publish", channel="talk:x", data={"text": "too much"})
+        history.open.clear()
+        history.asked.clear()
+        bob.room = 10
+        bob.flowing.set()
+        assert (await bob.hear())["type"] == "lag"
+        await history.asked.wait()
+        bob.flowing.clear()
+        ann.say(type="signal", channel="talk:x", kind="lost")
+        await ann.hear_type("signal")
+        bob.flowing.set()
+        history.open.set()
+        assert [(await bob.hear())["type"] for _ in range(2)] == ["message", "lag"]
+        await ann.ask(type="signal", channel="talk:x", kind="live")
+        assert (await bob.hear())["kind"] == "live"

@@ -33,6 +33,22 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def test_a_deadline_that_fails_spares_the_others_and_comes_again() -> None:
+    async def story(wheel: Wheel) -> None:
+        met: list[str] = []
+
+        def fail() -> None:
+            met.append("failed")
+            raise ValueError
+
+        wheel.schedule(0.05, fail, 0.2)
+        wheel.schedule(0.05, lambda: met.append("another"))
+        await asyncio.sleep(0.5)
+        assert met == ["failed", "another", "failed"]
+
+    turning(story)
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.1, 0.25, 1.0, 3600.05])
 def test_a_deadline_is_met_never_early_and_hardly_late(delay: float) -> None:
     async def story(wheel: Wheel) -> None:

@@ -147,7 +147,7 @@ class Peer:
 
 
 def configured(application: Any) -> Config:
-    """What uvicorn knows of an application without a lifespan; it pings nobody for a while."""
-    config = Config(application, ws=SocketProtocol, ws_ping_interval=1000, log_config=None)
+    """What uvicorn knows of an application without a lifespan; it pings nobody."""
+    config = Config(application, ws=SocketProtocol, ws_ping_interval=None, log_config=None)
     config.load()
     return config

@@ -234,17 +234,6 @@ async def test_the_close_of_a_shutdown_is_counted_once_and_known(peer: Peer) -> 
     assert counted(1012) == before + 1
 
 
-@pytest.mark.parametrize("silent", [True, False])
-async def test_a_peer_that_answers_no_ping_is_counted_once(peer: Peer, silent: bool) -> None:
-    before = counted(1011)
-    if not silent:
-        peer.client.send_close(4321)
-        peer.tell()
-    peer.protocol.keepalive_timeout()
-    assert known(peer) == (1011 if silent else 4321)
-    assert counted(1011) == before + silent
-
-
 async def test_what_a_peer_closes_with_is_known_and_not_counted(peer: Peer) -> None:
     peer.client.send_close(4321)
     peer.tell()

@@ -138,6 +138,28 @@ async def test_who_answers_the_pings_of_the_websocket_stays_and_who_does_not_is_
         assert (await ann.ask(type="ping"))["type"] == "pong"
 
 
+async def test_who_reads_slowly_but_reads_is_alive(tmp_path: Path, connect: Connect) -> None:
+    """The ping comes after everything that waits, which must not be more than a little."""
+    with running(
+        tmp_path,
+        APP_HEARTBEAT_SECONDS="1",
+        APP_HEARTBEAT_TIMEOUT_SECONDS="1",
+        APP_OUTBOX_BYTES="10000000",
+    ) as own:
+        ann, bob = await connect("ann", to=own), await connect("bob", to=own)
+        await bob.ask(type="subscribe", channel="chat:lobby")
+        async with deaf(own, "chat:lobby") as slow:
+            for _ in range(400):
+                await ann.say(type="publish", channel="chat:lobby", data={"text": "x" * SIZE})
+            await ann.heard()
+            for number in range(400):
+                slow.connection.transport.resume_reading()
+                assert (await slow.hear())["offset"] == number + 1
+                slow.connection.transport.pause_reading()
+                await asyncio.sleep(0.005)
+            assert not _closed(own)
+
+
 def _closed(service: Service) -> list[int]:
     """The close codes of the sessions that ended."""
     entries = [json.loads(line) for line in service.log.splitlines()]

@@ -38,13 +38,12 @@ def test_the_constructor_of_uvicorn_takes_what_it_took() -> None:
         ("handle_close", ["self", "event"]),
         ("handle_connect", ["self", "event"]),
         ("handle_parser_exception", ["self"]),
-        ("keepalive_timeout", ["self"]),
         ("pause_writing", ["self"]),
         ("receive", ["self"]),
         ("resume_writing", ["self"]),
         ("run_asgi", ["self"]),
         ("shutdown", ["self"]),
-        ("stop_keepalive", ["self"]),
+        ("start_keepalive", ["self"]),
     ],
 )
 def test_uvicorn_has_the_methods_it_had(name: str, arguments: list[str]) -> None:
@@ -165,12 +164,6 @@ async def test_nothing_is_written_to_a_peer_that_closes_or_is_gone(peer: Peer) -
         each.offered.end(4000, "drain")
     await peer.turn()
     assert [len(each.transport.writes) for each in (peer, other)] == written
-
-
-async def test_nobody_is_pinged_after_the_close(peer: Peer) -> None:
-    assert peer.protocol.ping_timer is not None, REREAD
-    peer.offered.end(4000, "drain")
-    assert peer.protocol.ping_timer is None
 
 
 async def test_a_message_half_read_does_not_keep_the_answer_to_the_close_out(peer: Peer) -> None:

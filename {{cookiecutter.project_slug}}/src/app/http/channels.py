@@ -62,7 +62,7 @@ async def history(
     """Next after, or next before, an offset; else the newest. Subscribe with `since` to go on."""
     namespace = await node.directory.readable(principal, wanted.channel)
     await admit(namespace, node, principal, wanted.channel)
-    page = await read_page(node.hub.history, wanted)
+    page = await read_page(node.hub.history, wanted, node.limits.outbox_bytes)
     return Response(page.payload, media_type="application/json")
 
 

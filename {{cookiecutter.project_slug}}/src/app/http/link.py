@@ -19,12 +19,10 @@ from .. import metrics
 from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 from ..realtime.link import Link
-from ..server.websocket import LINK, SocketProtocol
+from ..server.websocket import CLOSE_SECONDS, LINK, SocketProtocol
 from ..settings import Limits
 
 log = structlog.stdlib.get_logger(__name__)
-
-CLOSE_SECONDS = 5.0
 
 
 class AsgiLink:
@@ -58,8 +56,7 @@ class AsgiLink:
 
     def offer(self, frame: Frame | Run) -> bool:
         """Queue frames as long as the queue stays bounded; whether they were taken."""
-        waiting = self.buffered > 0
-        if waiting and self.buffered + _size(frame) > self._limits.outbox_bytes:
+        if self.buffered and self.buffered + _size(frame) > self._limits.outbox_bytes:
             return False
         self.write(frame)
         return True
@@ -102,9 +99,11 @@ class AsgiLink:
             code, reason = self._ending
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except (OSError, RuntimeError):
-            # How servers say that nobody is there any more.
-            self._ending = self._ending or (CloseCode.INTERNAL_ERROR, "")
+            pass  # How servers say that nobody is there any more.
         finally:
+            self._ending = self._ending or (CloseCode.INTERNAL_ERROR, "")
+            self._frames.clear()
+            self.buffered = 0
             self._empty.set()
 
     def release(self) -> None:
@@ -137,7 +136,7 @@ def _size(frame: Frame | Run) -> int:
 
 def offered_link(scope: Scope, limits: Limits) -> Link | None:
     """The link that the server offers, once the handshake is over."""
-    offered: SocketProtocol | None = scope["extensions"].get(LINK)
+    offered: SocketProtocol | None = scope.get("extensions", {}).get(LINK)
     if offered is None:
         return None
     offered.begin(limits)
@@ -158,8 +157,9 @@ async def open_link(send: Send, limits: Limits) -> AsyncIterator[Link]:
     finally:
         link.end(CloseCode.INTERNAL_ERROR, "the session is over")
         link.release()
-        # A peer that does not read is cut.
-        await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
+        if not link.overdue:
+            # A peer that does not read is cut.
+            await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
         writer.cancel()
 
 

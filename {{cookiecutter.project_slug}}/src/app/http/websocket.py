@@ -37,7 +37,7 @@ class Socket:
         if refusal := gate.enter(origin):
             if refusal is Refusal.CROWDED and b"x-forwarded-for" in dict(scope["headers"]):
                 _suspect_a_proxy()
-            return await _refuse(send, refusal)
+            return await _refuse(scope, send, refusal)
         try:
             offered: list[str] = scope["subprotocols"]
             # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
@@ -93,9 +93,11 @@ def _node(scope: Scope) -> Node:
     return node
 
 
-async def _refuse(send: Send, refusal: Refusal) -> None:
+async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     """Answer over HTTP, before there is a connection; those who come back do so one by one."""
     metrics.REFUSED.labels(refusal.name.lower()).inc()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        return await send({"type": "websocket.close"})
     status = 429 if refusal is Refusal.CROWDED else 503
     # Another node may take at once who is sent away by one that leaves.
     after = 1 if refusal is Refusal.CLOSED else randint(1, 10)

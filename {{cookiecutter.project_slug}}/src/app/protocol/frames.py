@@ -1,7 +1,8 @@
 """Encoded messages, made ready for the socket once, however many receive them."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, takewhile
 
 WINDOW_BITS = 13
 """How far back a compressed frame refers at most, as a power of two."""
@@ -60,6 +61,12 @@ class Beat(Run):
     def __init__(self, frame: Frame) -> None:
         super().__init__([frame])
         self.wire = self._deflated = frame.wire + b"\x89\x00"
+
+
+def fitting(frames: Iterable[Frame], most: int) -> int:
+    """How many of them, in this order, have at most so many bytes together; one at least."""
+    sizes = accumulate(len(frame.payload) for frame in frames)
+    return max(1, sum(1 for _ in takewhile(most.__ge__, sizes)))
 
 
 def _header(length: int) -> bytes:

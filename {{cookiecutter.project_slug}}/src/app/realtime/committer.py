@@ -16,7 +16,8 @@ from ..protocol.errors import CommandError, ErrorCode, Unavailable
 log = structlog.stdlib.get_logger(__name__)
 
 MOST_WAITING = 10_000
-MOST_AT_ONCE = 500
+MOST_AT_ONCE, MOST_BYTES = 500, 262_144
+"""How much is committed and delivered together, at most one publication more than that."""
 
 Outcome = Receipt | CommandError
 _Waiting = tuple[Draft, asyncio.Future[Outcome], float]
@@ -52,7 +53,11 @@ class Committer:
         """Commit what waits, batch by batch, until cancelled."""
         while True:
             await self._wake.wait()
-            batch = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
+            batch: list[_Waiting] = []
+            size = 0
+            while self._waiting and len(batch) < MOST_AT_ONCE and size < MOST_BYTES:
+                batch.append(self._waiting.popleft())
+                size += len(batch[-1][0].body)
             if not self._waiting:
                 self._wake.clear()
             await self._commit(batch)

@@ -80,7 +80,7 @@ async def history(session: "Session", command: commands.History) -> None:
     channel, node = command.channel, session.node
     namespace = await node.directory.readable(session.principal, channel)
     await admit(namespace, node, session.principal, channel)
-    session.send(await read_page(node.hub.history, command))
+    session.send(await read_page(node.hub.history, command, node.limits.outbox_bytes))
 
 
 async def presence(session: "Session", command: commands.Presence) -> None:

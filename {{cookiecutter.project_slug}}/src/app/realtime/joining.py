@@ -18,7 +18,7 @@ from ..protocol.codec import encode, encode_message, encode_with
 from ..protocol.commands import Subscribe
 from ..protocol.errors import Unavailable
 from ..protocol.events import Lag, LostBecause, Roster, Subscribed
-from ..protocol.frames import Frame
+from ..protocol.frames import Frame, fitting
 from .channel import LocalChannel, encode_restated
 from .mending import RETRY_SECONDS, Mender
 
@@ -77,7 +77,8 @@ class Join:
         frames: Sequence[Frame] = ()
         if last and durable:
             page = await self._read(newest=last)
-            frames = self._until_now(page, 0)[-last:]
+            newest = self._until_now(page, 0)[-last:]
+            frames = newest[-fitting(reversed(newest), self.mender.limits.outbox_bytes) :]
         self._answer(self.channel.position, frames, reason)
         self._become_live()
         return None
@@ -87,6 +88,8 @@ class Join:
         following: Position | None = position
         while following is not None:
             await self.session.drained()
+            # Nothing else may wait: neither the peer nor a store that is memory.
+            await asyncio.sleep(0)
             if self.lagging:
                 self._say_lag(following)
             if not self.channel.durable:
@@ -132,7 +135,7 @@ class Join:
         return "expired" if _holed(since.offset, page) else None
 
     def _go_on(self, page: Page, offset: int) -> Position | None:
-        """Send a page, or as much as the peer takes: up to the position returned.
+        """Send a page, or as much as the peer or an answer takes: up to the position returned.
 
         If it takes everything up to what was delivered meanwhile, it is live, and nothing returned.
         """
@@ -140,12 +143,15 @@ class Join:
         live = reached >= self._start
         position = self.channel.position if live else Position(page.epoch, reached)
         frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
-        if self._pushes is not None:
-            self._answer(position, frames, None)
+        answers = self._pushes is not None
+        if answers:
+            taken = fitting(frames, self.mender.limits.outbox_bytes)
         else:
             taken = sum(1 for _ in takewhile(self.session.offer, frames))
-            if taken < len(frames):
-                live, position = False, Position(page.epoch, offset + taken)
+        if taken < len(frames):
+            live, position = False, Position(page.epoch, offset + taken)
+        if answers:
+            self._answer(position, frames[:taken], None)
         self._tail = None
         if live:
             self._become_live()
@@ -184,6 +190,8 @@ class Join:
 
     def _become_live(self) -> None:
         """Take the place in the live set; no await stands between the last frame and this."""
+        if self.lagging:
+            self._say_lag(self.channel.position)
         del self.channel.joins[self.session]
         self.channel.live.add(self.session)
         if self.presence:

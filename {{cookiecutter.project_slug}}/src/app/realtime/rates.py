@@ -29,7 +29,9 @@ class Allowance:
         """Use up one command; raise CommandError, and count that, if there is none left."""
         limits, rate = self.limits, self.limits.commands_per_second
         if isinstance(command, Subscribe):
-            wait, self._subscribes = self._take(self._subscribes, rate, limits.subscribes_burst)
+            # Who may have so many channels may come back to all of them.
+            burst = max(limits.subscribes_burst, limits.channels_per_connection)
+            wait, self._subscribes = self._take(self._subscribes, rate, burst)
         else:
             wait, self._commands = self._take(self._commands, rate, limits.commands_burst)
         if wait:

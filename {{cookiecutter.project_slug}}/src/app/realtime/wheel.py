@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from .. import metrics
+
+log = structlog.stdlib.get_logger(__name__)
 
 TICK = 0.1
 """Seconds between two turns: how late a deadline may be."""
@@ -58,6 +62,9 @@ class Wheel:
                 self._turned += 1
                 for deadline in self._slots.pop(self._turned, ()):
                     if not deadline.cancelled:
-                        deadline.action()
+                        try:
+                            deadline.action()
+                        except Exception:
+                            log.exception("a deadline failed")
                         if deadline.interval is not None:
                             self._place(deadline, deadline.interval)

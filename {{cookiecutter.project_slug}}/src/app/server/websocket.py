@@ -3,6 +3,8 @@
 It rests on parts of uvicorn that are not promised; `tests/server/test_websocket.py` pins them.
 """
 
+import socket
+import sys
 from asyncio import TimerHandle
 from collections.abc import Callable
 from time import monotonic
@@ -25,8 +27,13 @@ LINK = "app.link"
 CLOSE_SECONDS = 5.0
 """How long a peer may take to read what was written and to answer the close."""
 
-LOOKS = 10
-"""How often it is looked, in `outbox_seconds`, whether a peer that is too slow takes anything."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a peer that is too slow takes anything."""
+
+NOTSENT_LOWAT = 25 if sys.platform == "linux" else None
+"""TCP_NOTSENT_LOWAT, which the standard library names since Python 3.12."""
+UNSENT_BYTES = 16_384
+"""How much of what was not sent yet the kernel takes."""
 
 
 class SocketProtocol(InboundProtocol):
@@ -62,6 +69,10 @@ class SocketProtocol(InboundProtocol):
         """Serve as a link from here on: the handshake is over, and what was said in it goes."""
         self.limits = limits
         del self.request, self.response
+        # What a peer does not take waits here, where it is seen, and not in the kernel.
+        raw = self.transport.get_extra_info("socket")
+        if NOTSENT_LOWAT and raw is not None and raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, UNSENT_BYTES)
         self._flow()
 
     def write(self, frame: Frame | Run) -> None:
@@ -139,7 +150,6 @@ class SocketProtocol(InboundProtocol):
         self._outbox.clear()
         self._direct = None
         self._take_no_look()
-        self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
@@ -155,19 +165,19 @@ class SocketProtocol(InboundProtocol):
         super().pause_writing()
         self._direct = None
         if self._patience is None and self._open:
-            self._look(self.transport.get_write_buffer_size(), -1)
+            self._look(self.transport.get_write_buffer_size(), monotonic())
 
-    def _look(self, waited: int, looks: int) -> None:
-        """Look whether the peer took anything since `waited` bytes waited, `looks` looks ago."""
-        waiting = self.transport.get_write_buffer_size()
+    def _look(self, waited: int, since: float) -> None:
+        """Look whether the peer took anything of the bytes that waited, and have for some time."""
+        waiting, patience = self.transport.get_write_buffer_size(), self.limits.outbox_seconds
+        now = monotonic()
         if waiting < waited:
-            self.heard, looks = monotonic(), -1
-        looks += 1
-        if looks >= LOOKS:
+            self.heard = since = now
+        if now - since >= patience:
             self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
         else:
-            pause = self.limits.outbox_seconds / LOOKS
-            self._patience = self.loop.call_later(pause, self._look, waiting, looks)
+            pause = min(LOOK_SECONDS, patience / 10)
+            self._patience = self.loop.call_later(pause, self._look, waiting, since)
 
     def _take_no_look(self) -> None:
         if self._patience is not None:
@@ -178,6 +188,7 @@ class SocketProtocol(InboundProtocol):
         """The peer takes more."""
         super().resume_writing()
         self._take_no_look()
+        self.heard = monotonic()
         if self._open:
             self._flow()
 
@@ -226,14 +237,6 @@ class SocketProtocol(InboundProtocol):
         self.transport.write_eof()
         self.close_sent, self.read_paused, self._left = True, False, LINGER_BYTES
         self.transport.resume_reading()
-
-    def keepalive_timeout(self) -> None:
-        """The peer answers no ping: it is gone, whatever waits for it."""
-        opened = self._open
-        super().keepalive_timeout()
-        if opened:
-            metrics.CLOSES.labels(self.code).inc()
-        self._cut_later()
 
     def _cut_later(self) -> None:
         # A closed transport stays until its buffer was read, and tells nobody before.
