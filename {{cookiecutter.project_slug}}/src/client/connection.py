@@ -72,7 +72,7 @@ class Connection:
 
     async def send(self, type: str, **fields: Any) -> None:
         """Send what is not answered: it may be lost. Raises CommandRefused, or ConnectionLost."""
-        if type != "subscribe":  # of these the server takes as many as there are channels
+        if type != "subscribe":  # these have a budget of their own: all channels at once
             async with self._turn:
                 if self.lost is None and (wait := self._pace.next()):
                     await self._clock.sleep(wait)

@@ -25,8 +25,8 @@ class Connector:
     """One connection after another, each said to be current once the server has welcomed us.
 
     A lost one is replaced after a back-off. When the server asks us to move, the old one stays
-    current until the new one is. `changed` is called when the current one changes or is lost, and
-    at the end.
+    current until the new one is or until it ends; so long no refusal of a new one is final.
+    `changed` is called when the current one changes or is lost, and at the end.
     """
 
     def __init__(
@@ -82,8 +82,9 @@ class Connector:
             except CommandRefused as refused:
                 if not refused.retryable:
                     raise
-                after = refused.retry_after
-            await self._clock.sleep(backoff.next() if after is None else after)
+                after = refused.retry_after or 0.0
+            # A random part on top: many may wait for the same budget.
+            await self._clock.sleep(after + backoff.next())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work beside the connection; it ends with the client at the latest."""
@@ -130,7 +131,7 @@ class Connector:
             await self._auth.prove(connection)
         except BaseException as error:
             connection.abort()
-            if isinstance(error, CommandRefused) and error.retryable:
+            if isinstance(error, CommandRefused) and (error.retryable or self.current):
                 raise ConnectionLost(1013, str(error), retry_after=error.retry_after) from error
             raise
         return connection
@@ -159,7 +160,8 @@ class Connector:
 
     def _delay_after(self, lost: ConnectionLost) -> float:
         """How long to wait before another connection; raises Closed where that is of no use."""
-        if lost.final or (lost.code == CREDENTIAL_EXPIRED and not self._auth.renew()):
+        final = lost.final or (lost.code == CREDENTIAL_EXPIRED and not self._auth.renew())
+        if final and self.current is None:
             raise Closed(lost.code, lost.reason) from lost
         # A random part on top: many may have been told to stay away for the same time.
         delay = (lost.retry_after or 0.0) + self._backoff.next()

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from .connection import Connection
 from .connector import Connector
@@ -17,6 +18,7 @@ class Registry:
         self._connector = connector
         self._buffer = buffer
         self._subscriptions: dict[str, Subscription] = {}
+        self._turns = WeakValueDictionary[tuple[Connection, str], asyncio.Lock]()
 
     async def subscribe(
         self, channel: str, *, last: int, presence: bool, since: Position | None
@@ -67,20 +69,22 @@ class Registry:
                 # Among what is gone is who came and left.
                 self._connector.spawn(self._ask_who_is_here(connection, subscription))
 
-    async def _join(self, connection: Connection, subscription: Subscription) -> None:
+    async def _join(
+        self, connection: Connection, subscription: Subscription, *, again: bool = False
+    ) -> None:
         """Subscribe on a connection if it is still the current one; a refusal ends the matter."""
-        if connection is not self._connector.current or not self._has(subscription):
-            return
-        try:
-            fields = subscription.request(connection)
-            await self._connector.insist(connection, "subscribe", fields)
-            if subscription.channel not in self._subscriptions:
-                # Given up while a refusal was waited out, when there was nothing to leave yet.
-                await connection.command("unsubscribe", channel=subscription.channel)
-        except ConnectionLost:
-            pass  # on the next connection it is joined again
-        except CommandRefused as refused:
-            self._drop(subscription, refused)
+        async with self._turn(connection, subscription):
+            if again and self._has(subscription):
+                await self._quit(connection, subscription)
+            if connection is not self._connector.current or not self._has(subscription):
+                return
+            try:
+                fields = subscription.request(connection)
+                await self._connector.insist(connection, "subscribe", fields)
+            except ConnectionLost:
+                pass  # on the next connection it is joined again
+            except CommandRefused as refused:
+                self._drop(subscription, refused)
 
     async def _ask_who_is_here(self, connection: Connection, subscription: Subscription) -> None:
         """Have the subscription hear who is here; on another connection it hears that anyway."""
@@ -91,21 +95,25 @@ class Registry:
     def _renew(self, subscription: Subscription) -> None:
         """Subscribe again where an iterator fell behind; a new connection does that by itself."""
         if self._connector.current is not None:
-            self._connector.spawn(self._rejoin(self._connector.current, subscription))
-
-    async def _rejoin(self, connection: Connection, subscription: Subscription) -> None:
-        fields = {"channel": subscription.channel}
-        with suppress(CommandRefused, ConnectionLost):
-            await self._connector.insist(connection, "unsubscribe", fields)
-        await self._join(connection, subscription)
+            self._connector.spawn(self._join(self._connector.current, subscription, again=True))
 
     async def _leave(self, subscription: Subscription) -> None:
         """End a subscription, here and on the server."""
         if self._has(subscription):
             self._drop(subscription, StopAsyncIteration())
             if (connection := self._connector.current) is not None:
-                with suppress(CommandRefused, ConnectionLost):
-                    await connection.command("unsubscribe", channel=subscription.channel)
+                async with self._turn(connection, subscription):
+                    await self._quit(connection, subscription)
+
+    async def _quit(self, connection: Connection, subscription: Subscription) -> None:
+        """Unsubscribe on a connection; that it is not subscribed, or gone, is as good."""
+        with suppress(CommandRefused, ConnectionLost):
+            fields = {"channel": subscription.channel}
+            await self._connector.insist(connection, "unsubscribe", fields)
+
+    def _turn(self, connection: Connection, subscription: Subscription) -> asyncio.Lock:
+        """Held to subscribe or unsubscribe: a late try would undo what came after it."""
+        return self._turns.setdefault((connection, subscription.channel), asyncio.Lock())
 
     def _has(self, subscription: Subscription) -> bool:
         return self._subscriptions.get(subscription.channel) is subscription

@@ -68,10 +68,10 @@ class TestPublishing:
             publishing = asyncio.create_task(client.publish(LOBBY, {}))
             first = await peer.hears("publish")
             await peer.refuses(first, "rate_limited", retryable=True, retry_after_ms=1250)
-            await scene.clock.passes(1.25)
+            await scene.clock.passes(1.75)
             again = await peer.hears("publish", key=first["key"])
             await peer.refuses(again, "unavailable", retryable=True)
-            await scene.clock.passes(0.5)
+            await scene.clock.passes(1.0)
             await peer.answers(await peer.hears("publish", key=first["key"]), **RECEIPT)
             assert (await soon(publishing)).channel == LOBBY
 
