@@ -646,6 +646,87 @@ def test_a_command_without_an_answer_fails(page: "Page") -> None:
     script.event("failed", code="timeout", retryable=True)
 
 
+ASK = """(times) => { for (let i = 0; i < times; i++) void client.history("chat:a").catch(
+    (error) => story.push({ type: "failed", code: error.code })) }"""
+SLOW = {"commands_per_second": 0.1, "commands_burst": 5}  # of which 4 and 0.08 are used
+NEXT_MS = 12_500
+
+
+def slowly(page: "Page") -> tuple[Script, Peer]:
+    """A client that has used up what it may say at once, on a clock that stands still."""
+    page.clock.install()
+    script = Script(page)
+    peer = script.peer(0)
+    peer.welcome(limits=SLOW)
+    script.event("state", state="connected")
+    script.page.evaluate(FOLLOW, "chat:a")
+    script.subscribed(peer)
+    script.event("subscribed")
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 1)
+    page.evaluate(ASK, 4)
+    script.command(peer, "history", 3)
+    return script, peer
+
+
+def test_commands_are_spread_and_wait_for_their_answers_from_then_on(page: "Page") -> None:
+    script, peer = slowly(page)
+    page.evaluate(ASK, 2)
+    page.evaluate("client.signal('chat:a', 'typing')")
+    page.evaluate("void client.subscribe('chat:b')")
+    joining = script.command(peer, "subscribe", 1)
+    peer.send("subscribed", id=joining["id"], channel="chat:b", messages=[])
+    for number in (4, 5):
+        peer.send("ping")
+        script.command(peer, "pong", number - 4)
+        assert len(peer.commands("history")) == number
+        page.clock.fast_forward(NEXT_MS)
+        script.command(peer, "history", number)
+    assert peer.commands("signal") == []
+    assert len(script.story("failed")) == 4
+    peer.send("ping")
+    script.command(peer, "pong", 2)
+    page.clock.fast_forward(NEXT_MS)
+    script.command(peer, "signal")
+
+
+def test_who_comes_back_before_its_leaving_was_sent_stays(page: "Page") -> None:
+    script, peer = slowly(page)
+    page.evaluate("client.unsubscribe(channel)")
+    page.evaluate(FOLLOW, "chat:a")
+    early = script.command(peer, "subscribe", 1)
+    refusal = {"code": "already_subscribed", "message": "", "retryable": False}
+    peer.send("error", id=early["id"], **refusal)
+    for number in range(2):
+        peer.send("ping")
+        script.command(peer, "pong", number)
+        page.clock.fast_forward(NEXT_MS)
+        left = script.command(peer, "unsubscribe", number)
+        assert len(peer.commands("subscribe")) == 2
+        peer.send("ok" if number == 0 else "error", id=left["id"], code="not_subscribed")
+    peer.send("ping")
+    script.command(peer, "pong", 2)
+    page.clock.fast_forward(1)
+    script.command(peer, "subscribe", 2)
+
+
+def test_not_all_who_wait_for_the_same_budget_try_again_at_once(page: "Page") -> None:
+    page.clock.install()
+    script = Script(page, random=0.5)
+    peer = script.connect()
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 1)
+    page.evaluate(PUBLISH, "hello")
+    error = {"code": "rate_limited", "message": "", "retryable": True, "retry_after_ms": 10_000}
+    peer.send("error", id=script.command(peer, "publish")["id"], **error)
+    peer.send("ping")
+    script.command(peer, "pong")
+    page.clock.fast_forward(10_249)
+    page.evaluate("client.signal('chat:a', 'typing')")
+    script.command(peer, "signal")
+    assert len(peer.commands("publish")) == 1
+    page.clock.fast_forward(1)
+    script.command(peer, "publish", 1)
+
+
 def test_what_is_too_large_is_not_sent(script: Script) -> None:
     script.peer(0).welcome(limits={"message_bytes": 200})
     script.event("state", state="connected")

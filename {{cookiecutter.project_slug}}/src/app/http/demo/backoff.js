@@ -14,9 +14,13 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** @returns {number} milliseconds to wait before the next attempt */
-  next() {
-    const delay = this.#random() * this.#ceiling;
+  /**
+   * @param {number} [least] what the server asked for: of many who were told the same, too, not all
+   *   come back at once
+   * @returns {number} milliseconds to wait before the next attempt
+   */
+  next(least = 0) {
+    const delay = least + this.#random() * this.#ceiling;
     this.#ceiling = Math.min(this.#ceiling * 2, this.#most);
     return delay;
   }

@@ -220,10 +220,7 @@ export class Client extends EventTarget {
     const final = isFinal(end.code) && !another;
     if (final && this.#current) return; // no replacement then: the current one may live on
     if (final) return this.#close(end);
-    if (!this.#attempt && !this.#timer) {
-      // A random part on top: many may have been told to stay away for the same time.
-      this.#schedule((end.retryAfter ?? 0) + this.#backoff.next());
-    }
+    if (!this.#attempt && !this.#timer) this.#schedule(this.#backoff.next(end.retryAfter));
     if (this.#current) return;
     if (this.#attempt) this.#become("connecting");
     else this.#become("waiting", { ...end, delay: this.#due - performance.now() });
@@ -273,11 +270,11 @@ export class Client extends EventTarget {
         if (!wanted()) return;
         // Whether we are subscribed is not known now; another connection settles it.
         if (error.code === "timeout") return connection.end(1006, "no answer to subscribe");
-        // An earlier `unsubscribe` was refused, perhaps because of too many commands.
+        // An earlier `unsubscribe` was refused, or has yet to be sent.
         const stuck = error.code === "already_subscribed";
-        if (stuck) connection.request({ type: "unsubscribe", channel });
+        if (stuck) await connection.request({ type: "unsubscribe", channel }).catch(() => {});
         else if (!error.retryable) return this.#dismiss(subscription, error.message, error.code);
-        await sleep(error.retryAfter ?? backoff.next());
+        await sleep(backoff.next(error.retryAfter));
       }
     }
   }
@@ -294,7 +291,7 @@ export class Client extends EventTarget {
         return await connection.request({ type: "presence", channel }, take);
       } catch (error) {
         if (!error.retryable) return;
-        await sleep(error.retryAfter ?? backoff.next());
+        await sleep(backoff.next(error.retryAfter));
       }
     }
   }
@@ -322,7 +319,7 @@ export class Client extends EventTarget {
         return await connection.request(command);
       } catch (error) {
         if (!error.retryable) throw error;
-        if (error.code !== "disconnected") await sleep(error.retryAfter ?? backoff.next());
+        if (error.code !== "disconnected") await sleep(backoff.next(error.retryAfter));
       }
     }
   }

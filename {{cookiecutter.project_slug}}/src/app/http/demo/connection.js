@@ -1,5 +1,7 @@
 // One WebSocket from its opening to its end: messages, replies by id, and the server's heartbeat.
 
+import { Pace } from "./pace.js";
+
 /** A command that was refused, or that got no answer; `retryable` says whether to ask again. */
 export class CommandError extends Error {
   constructor({ code, message = code, retryable = false, retry_after_ms, field }) {
@@ -32,6 +34,7 @@ export class Connection {
   #push;
   #ended;
   #pending = new Map();
+  #pace = new Pace();
   #lastId = 0;
   #lastHeard = 0;
   #heartbeat;
@@ -59,7 +62,8 @@ export class Connection {
   }
 
   /** Send a command to which no reply is expected. */
-  send(command) {
+  async send(command) {
+    await this.#pace.turn();
     this.#write(JSON.stringify(command));
   }
 
@@ -72,14 +76,19 @@ export class Connection {
   request(command, take = () => {}) {
     const id = ++this.#lastId;
     const text = JSON.stringify({ ...command, id });
-    const reply = promise();
-    const late = () => this.#settle({ id, type: "error", code: "timeout", retryable: true });
-    this.#pending.set(id, { reply, take, timer: setTimeout(late, REPLY_MS) });
+    const asked = { reply: promise(), take, timer: null };
+    this.#pending.set(id, asked);
+    const send = () => {
+      const late = { id, type: "error", code: "timeout", retryable: true };
+      asked.timer = setTimeout(() => this.#settle(late), REPLY_MS);
+      this.#write(text);
+    };
     // The server would end the connection for good.
     const fits = text.length * 3 <= this.#mostBytes || bytes(text) <= this.#mostBytes;
-    if (fits) this.#write(text);
-    else this.#settle({ id, type: "error", code: "too_large", message: "this is too large" });
-    return reply;
+    if (!fits) this.#settle({ id, type: "error", code: "too_large", message: "this is too large" });
+    else if (command.type === "subscribe") send(); // these have a budget of their own: all at once
+    else this.#pace.turn().then(send);
+    return asked.reply;
   }
 
   /** Hear no more, and close once the replies that are still due have come. */
@@ -99,7 +108,7 @@ export class Connection {
   /** Ask for a sign of life, and end the connection if none comes in time. */
   probe(milliseconds) {
     const asked = performance.now();
-    this.send({ type: "ping" });
+    this.#write(JSON.stringify({ type: "ping" }));
     setTimeout(() => this.#lastHeard < asked && this.end(1006, "no sign of life"), milliseconds);
   }
 
@@ -113,7 +122,7 @@ export class Connection {
     const unasked = message.type === "error" && message.id === undefined;
     this.#retryAfter = unasked ? message.retry_after_ms : undefined;
     if (message.type === "welcome") this.#greet(message);
-    if (message.type === "ping") this.send({ type: "pong" });
+    if (message.type === "ping") this.#write(JSON.stringify({ type: "pong" }));
     if (message.id !== undefined) this.#settle(message);
     else if (!this.#retired) this.#push(message);
   }
@@ -121,6 +130,7 @@ export class Connection {
   #greet(welcome) {
     const { interval_ms, timeout_ms } = welcome.heartbeat;
     this.#mostBytes = welcome.limits?.message_bytes ?? Infinity;
+    this.#pace.limit(welcome.limits?.commands_per_second, welcome.limits?.commands_burst);
     clearTimeout(this.#heartbeat);
     this.#listen(interval_ms + timeout_ms);
     if (welcome.id === undefined) this.welcome.resolve(welcome);
