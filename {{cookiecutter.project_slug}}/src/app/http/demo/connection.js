@@ -62,9 +62,9 @@ export class Connection {
   }
 
   /** Send a command to which no reply is expected. */
-  async send(command) {
-    await this.#pace.turn();
-    this.#write(JSON.stringify(command));
+  send(command) {
+    const text = JSON.stringify(command);
+    this.#pace.turn().then(() => this.#write(text));
   }
 
   /**
