@@ -100,7 +100,12 @@ def create_app() -> FastAPI:
     app.add_middleware(Sockets)
     if proxies := ServerSettings().trusted_proxies:
         # Only what these say of a client is believed; else it costs a coroutine per connection.
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in proxies])
+        # A listener of both kinds sees IPv4 inside IPv6.
+        both = [
+            *map(str, proxies),
+            *(f"::ffff:{each[0]}/{96 + each.prefixlen}" for each in proxies if each.version == 4),
+        ]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=both)
     install_errors(app)
     for router in (health.router, metrics.router, channels.router, open_accounts().router):
         app.include_router(router)

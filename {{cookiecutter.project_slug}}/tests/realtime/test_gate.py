@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.auth.base import Principal
-from app.realtime.gate import Gate, Refusal, origin_of
+from app.realtime.gate import Gate, Refusal
 from app.settings import Limits
+from app.tally import origin_of
 
 from .stage import connected, open_node, welcomed
 

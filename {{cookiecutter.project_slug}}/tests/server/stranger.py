@@ -81,6 +81,13 @@ class Stranger:
             assert (await stranger.hear()).startswith(b"HTTP/1.1 101 ")
             yield stranger
 
+    def cut(self, *, reset: bool = False) -> None:
+        """Leave without a word, or with a rude one."""
+        if reset:
+            raw = self._writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
     async def say(self, data: bytes) -> None:
         """Send, as fast as it is taken."""
         async with asyncio.timeout(PATIENCE):

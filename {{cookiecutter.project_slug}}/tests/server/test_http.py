@@ -5,8 +5,8 @@ import gc
 import inspect
 import socket
 import weakref
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,10 +14,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 from websockets.frames import Opcode
 
-from app.server import http
+from app.server import crowd, http
 from app.server.http import HttpProtocol
 from app.server.websocket import SocketProtocol
 from app.settings import Limits
+from app.tally import Tally
 
 from ..service import API_KEY, PATIENCE, Service, running
 from .peer import configured
@@ -43,7 +44,10 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @asynccontextmanager
 async def serving(application: Any, limits: Limits | None = None) -> AsyncIterator["Served"]:
-    """An application of the test's own behind this protocol, without the rest of a server."""
+    """An application of the test's own behind this protocol, without the rest of a server.
+
+    Whatever happens, who is gone or a WebSocket is not counted.
+    """
     served = Served(application, limits or Limits())
     server = await asyncio.get_running_loop().create_server(served.connect, "127.0.0.1", 0)
     served.port = server.sockets[0].getsockname()[1]
@@ -54,6 +58,8 @@ async def serving(application: Any, limits: Limits | None = None) -> AsyncIterat
             for protocol in tuple(served.state.connections):
                 protocol.transport.abort()
             await asyncio.gather(*served.state.tasks)
+            await served.nobody()
+            assert served.inside == 0
 
 
 class Served:
@@ -65,11 +71,22 @@ class Served:
         self.made: list[weakref.ref[HttpProtocol]] = []
         self._config = configured(application)
         self._limits = limits
+        self._crowd = Tally(limits.connections_per_address)
+
+    def keep_alive(self, seconds: int) -> None:
+        """Keep who says nothing more after an answer so long."""
+        self._config.timeout_keep_alive = seconds
+
+    @property
+    def inside(self) -> int:
+        """How many are counted."""
+        return sum(self._crowd._counts.values())
 
     def connect(self) -> HttpProtocol:
         """One connection."""
         protocol = HttpProtocol(self._config, self.state, {})
         protocol._limits = self._limits
+        protocol._crowd = self._crowd
         self.made.append(weakref.ref(protocol))
         return protocol
 
@@ -309,14 +326,21 @@ async def test_what_is_no_request_is_not_logged_each_time(service: Service) -> N
     assert service.log == before
 
 
-async def test_the_kernel_gives_up_on_a_peer_that_acknowledges_nothing() -> None:
+@pytest.mark.parametrize(("slow", "seconds"), [(10, 30), (60, 65), (1e9, (2**31 - 1) / 1000)])
+async def test_the_kernel_gives_up_on_a_peer_that_acknowledges_nothing(
+    slow: float, seconds: float
+) -> None:
+    """Not before it would be called a slow consumer."""
+
     async def application(scope: Any, receive: Any, send: Any) -> None: ...
 
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         return
-    async with serving(application) as served, Stranger.open(served.port):
+    limits = Limits(outbox_seconds=slow)
+    async with serving(application, limits) as served, Stranger.open(served.port):
         peer = (await served.first()).transport.get_extra_info("socket")
-        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        timeout = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert timeout == int(seconds * 1000)
 
 
 async def accepting(scope: Any, receive: Any, send: Any) -> None:
@@ -334,6 +358,62 @@ async def test_nothing_is_left_of_the_request_once_it_is_a_websocket() -> None:
             assert [made() for made in served.made] == [None]
     finally:
         gc.enable()
+
+
+async def test_nothing_is_left_of_a_handshake_that_is_none() -> None:
+    async with serving(accepting) as served, Stranger.open(served.port) as stranger:
+        await stranger.say(request(*HANDSHAKE[:-1]))
+        assert (await stranger.rest()).startswith(b"HTTP/1.1 400 ")
+        await served.nobody()
+        gc.collect()
+        assert [made() for made in served.made] == [None]
+
+
+async def large(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with 10 MB; accept WebSockets."""
+    if scope["type"] == "websocket":
+        return await accepting(scope, receive, send)
+    headers = [(b"content-length", b"10000000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(10_000_000)})
+
+
+@pytest.mark.parametrize("high", [65_536, 100_000_000])
+async def test_who_did_not_read_an_answer_gets_no_websocket(high: int) -> None:
+    """It would not know that too much waits."""
+    async with serving(large) as served, Stranger.open(served.port) as stranger:
+        (await served.first()).transport.set_write_buffer_limits(high)
+        await stranger.say(request(*ALIVE))
+        await stranger.hear()
+        await stranger.say(request(*HANDSHAKE))
+        assert b"HTTP/1.1 400 " in (await stranger.rest())[-1000:]
+
+
+async def test_who_read_an_answer_late_is_not_cut_as_a_websocket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", SECONDS)
+    written = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            return await large(scope, receive, send)
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(20_000_000)})
+        written.set()
+        await receive()
+
+    async with serving(application) as served, Stranger.open(served.port) as stranger:
+        (await served.first()).transport.set_write_buffer_limits(100_000_000)
+        await stranger.say(request(*ALIVE))
+        await stranger.hear()
+        await stranger.hear_body()
+        await stranger.say(request(*HANDSHAKE))
+        assert (await stranger.hear()).startswith(b"HTTP/1.1 101 ")
+        await written.wait()
+        await asyncio.sleep(2 * SECONDS)
+        assert len(await stranger.hear_exactly(20_000_000)) == 20_000_000
 
 
 async def test_an_application_that_does_not_accept_in_time_is_not_waited_for() -> None:
@@ -424,6 +504,17 @@ async def test_who_reads_an_answer_slowly_gets_it_whole(monkeypatch: pytest.Monk
         assert await stranger.rest() == b""
 
 
+async def test_who_reads_an_answer_byte_by_byte_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", 0.001)
+    async with serving(large) as served, Stranger.open(served.port) as stranger:
+        waiting = iter(range(1_000_000, 0, -1))
+        transport = (await served.first()).transport
+        monkeypatch.setattr(transport, "get_write_buffer_size", lambda: next(waiting))
+        await stranger.say(request(*ALIVE))
+        await served.nobody()
+        assert next(waiting) > 999_990
+
+
 async def test_who_does_not_read_a_refusal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "CLOSE_SECONDS", 0.05)
     monkeypatch.setattr(http, "READ_SECONDS", 1000)
@@ -442,3 +533,154 @@ async def test_who_does_not_read_a_refusal_is_cut(monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0)
         await stranger.say(b"nonsense\r\n\r\n")
         await served.nobody()
+
+
+# how many
+
+
+async def silent(stranger: Stranger) -> None:
+    """Say nothing until that was too long."""
+    await stranger.rest()
+
+
+async def gone(stranger: Stranger) -> None:
+    """Leave."""
+    stranger.cut()
+
+
+async def reset(stranger: Stranger) -> None:
+    """Reset the connection."""
+    stranger.cut(reset=True)
+
+
+def saying(
+    *lines: str, more: bytes = b"", then: Callable[[Stranger], Awaitable[None]] = silent
+) -> Callable[[Stranger], Awaitable[None]]:
+    """Say something first."""
+
+    async def say(stranger: Stranger) -> None:
+        await stranger.say((request(*lines) if lines else b"") + more)
+        if then is not silent:
+            await stranger.hear()
+        await then(stranger)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    "end",
+    {
+        "silent": silent,
+        "gone": gone,
+        "reset": reset,
+        "half a request": saying(more=b"GET"),
+        "no request": saying(more=b"nonsense\r\n\r\n"),
+        "large": saying(*ALIVE, f"X: {'x' * LARGEST}"),
+        "many": saying(more=request(*ALIVE) * 20),
+        "served, idle": saying(*ALIVE),
+        "served, last": saying(*ALIVE, "Connection: close"),
+        "served, gone": saying(*ALIVE, then=gone),
+        "served, reset": saying(*ALIVE, then=reset),
+        "failed": saying("GET /fails HTTP/1.1", "Host: x"),
+        "unread": saying("GET /large HTTP/1.1", "Host: x", then=lambda _: asyncio.sleep(0)),
+        "unread, reset": saying("GET /large HTTP/1.1", "Host: x", then=reset),
+        "unread, upgrade": saying("GET /large HTTP/1.1", "Host: x", more=request(*HANDSHAKE)),
+        "waiting, reset": saying("GET /waits HTTP/1.1", "Host: x", then=reset),
+        "waiting, upgrade": saying("GET /waits HTTP/1.1", "Host: x", more=request(*HANDSHAKE)),
+        "upgrade": saying(*HANDSHAKE, then=lambda _: asyncio.sleep(0)),
+        "upgrade, gone": saying(*HANDSHAKE, then=gone),
+        "upgrade, reset": saying(*HANDSHAKE, then=reset),
+        "upgrade, no key": saying(*HANDSHAKE[:-1]),
+        "upgrade, large": saying(*HANDSHAKE, f"X: {'x' * 8200}"),
+        "upgrade, never accepted": saying(*HANDSHAKE, "X-Wait: 1"),
+        "upgrade, wrong protocol": saying(*ALIVE, "Connection: Upgrade", "Upgrade: h2c"),
+    }.items(),
+    ids=lambda end: end[0],
+)
+async def test_who_is_no_websocket_has_a_place_until_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    end: tuple[str, Callable[[Stranger], Awaitable[None]]],
+) -> None:
+    """Each round would be short of places if one had been lost, and long if one was found."""
+    monkeypatch.setattr(http, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(http, "CLOSE_SECONDS", 0.05)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        if path == "/fails":
+            raise ValueError(path)
+        if path == "/waits":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "more_body": True, "body": b"x"})
+        if path == "/waits" or (b"x-wait", b"1") in scope["headers"]:
+            while not (await receive())["type"].endswith("disconnect"):
+                pass
+        elif path == "/large" or scope["type"] == "websocket":
+            await large(scope, receive, send)
+        else:
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+    limits = Limits(handshake_seconds=SECONDS, connections_per_address=3)
+    async with serving(application, limits) as served:
+        served.keep_alive(1)
+        for _ in range(3):
+            async with AsyncExitStack() as stack:
+                inside = [
+                    await stack.enter_async_context(Stranger.open(served.port)) for _ in range(3)
+                ]
+                async with Stranger.open(served.port) as beyond:
+                    assert (await beyond.rest()).startswith(b"HTTP/1.1 429 ")
+                assert served.inside == 3
+                await asyncio.gather(*(end[1](each) for each in inside))
+                async with asyncio.timeout(PATIENCE):
+                    while served.inside:
+                        await asyncio.sleep(0.01)
+
+
+async def test_a_websocket_takes_no_place_of_those_who_are_none() -> None:
+    limits = Limits(connections_per_address=1)
+    async with serving(accepting, limits) as served, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(Stranger.upgraded(served.port))
+        assert served.inside == 0
+
+
+@pytest.fixture
+def proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two networks of proxies."""
+    monkeypatch.setenv("APP_TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1, 2001:db8::/32")
+    for each in (crowd.origin, crowd._proxies):
+        each.cache_clear()
+    yield
+    for each in (crowd.origin, crowd._proxies):
+        each.cache_clear()
+
+
+@pytest.mark.usefixtures("proxies")
+async def test_through_a_trusted_proxy_any_number_may_come() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None: ...
+
+    limits = Limits(connections_per_address=1)
+    async with serving(application, limits) as served, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(Stranger.open(served.port))
+        while len(served.state.connections) < 3:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("proxies")
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.1.2.3", None),
+        ("::ffff:10.1.2.3", None),
+        ("2001:db8::1", None),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000"),
+    ],
+)
+def test_a_trusted_proxy_counts_as_nothing(address: str, name: str | None) -> None:
+    assert crowd.origin(address) == name

@@ -15,9 +15,10 @@ from .. import metrics
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
-from ..realtime.gate import Refusal, origin_of
+from ..realtime.gate import Refusal
 from ..realtime.link import Link
 from ..realtime.node import Node
+from ..tally import origin_of
 from .link import offered_link, open_link
 
 log = structlog.stdlib.get_logger(__name__)

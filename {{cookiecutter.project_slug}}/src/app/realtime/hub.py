@@ -18,11 +18,11 @@ from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..protocol.events import Roster
 from ..settings import Limits
+from ..tally import Tally
 from .attendance import Attendance
 from .background import Background
 from .channel import LocalChannel
 from .committer import Committer, Outcome
-from .gate import Tally
 from .joining import Join
 from .mending import Mender
 from .namespaces import Namespace

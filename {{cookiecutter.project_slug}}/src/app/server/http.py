@@ -16,15 +16,18 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from .. import metrics
 from ..settings import Limits
+from .crowd import crowd, origin
 from .inbound import LINGER_BYTES, throw_away
 from .websocket import CLOSE_SECONDS, SocketProtocol
 
 UNACKNOWLEDGED_SECONDS = 30
-"""How long TCP keeps a peer that acknowledges nothing, or takes nothing."""
+"""How long TCP keeps a peer that acknowledges nothing, or takes nothing; unless it may be longer
+before it is a slow consumer."""
 
-READ_SECONDS = 10.0
-"""How long a peer may read nothing of an answer that waits for it."""
+READ_SECONDS, READ_BYTES = 10.0, 4096
+"""In so many seconds a peer reads at least so many bytes of an answer that waits for it."""
 
 PIPELINED = 16
 """How many requests may wait behind one that is being answered."""
@@ -36,6 +39,9 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = _limits()
+        self._crowd = crowd()
+        self._origin: str | None = None
+        """What it is counted as there, while it is."""
         self._pending = 0
         """Bytes since the parser last passed anything on: of headers, or of a chunk's frills."""
         self._deadline: TimerHandle | None = None
@@ -48,11 +54,19 @@ class HttpProtocol(HttpToolsProtocol):
         """Cuts a peer that does not read."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """A stranger connects, and has so long to say what it wants."""
+        """A stranger connects, and has so long to say what it wants; unless it is one too many."""
         super().connection_made(transport)  # type: ignore[arg-type]
+        name = self.client and origin(self.client[0])
+        if name is not None and not self._crowd.enter(name):
+            metrics.REFUSED.labels("crowded").inc()
+            self._answer(429)
+            self.transport.close()
+            return
+        self._origin = name
         peer = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and peer.family != socket.AF_UNIX:
-            milliseconds = UNACKNOWLEDGED_SECONDS * 1000
+            seconds = max(UNACKNOWLEDGED_SECONDS, self._limits.outbox_seconds + CLOSE_SECONDS)
+            milliseconds = int(min(seconds * 1000, 2**31 - 1))
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         self._expect(self._limits.handshake_seconds, self._late)
 
@@ -102,16 +116,20 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, and let go of it; the application has so long to accept."""
-        if self._answering is not None and not self._answering.response_complete:
+        answering = self._answering is not None and not self._answering.response_complete
+        # Of an answer that is not read yet the WebSocket would know nothing, and write without end.
+        if answering or self.transport.get_write_buffer_size():
             self._refuse(400)
             return
         super().handle_websocket_upgrade()
+        self._stop_expecting_reading()
+        self._leave()
         upgraded = self.transport.get_protocol()
-        if isinstance(upgraded, SocketProtocol):
+        if isinstance(upgraded, SocketProtocol) and not self.transport.is_closing():
             if upgraded.conn.handshake_exc is not None:
                 # Of what websockets does not take, such as a line over 8 KiB, uvicorn says nothing.
                 self._refuse(431)
-            elif not self.transport.is_closing():
+            else:
                 upgraded.expect_acceptance(self._limits.handshake_seconds)
         # The parser holds this object, which nobody needs any more.
         self.parser = None  # type: ignore[assignment]
@@ -142,10 +160,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
+        self._leave()
         self._cancel()
         self._stop_expecting_reading()
         self._disown()
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        """Count no more: it is over, or a WebSocket, which is counted elsewhere."""
+        if self._origin is not None:
+            self._crowd.leave(self._origin)
+            self._origin = None
 
     def _late(self) -> None:
         """The request did not come in time: 408 if any of it did."""
@@ -160,6 +185,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         """Answer instead of the application, and close."""
+        self._answer(status)
+        if self.transport.can_write_eof() and self.transport.get_protocol() is self:
+            self._linger()
+        else:
+            self._end()
+
+    def _answer(self, status: int) -> None:
         headers = [
             *self.server_state.default_headers,
             (b"content-length", b"0"),
@@ -167,10 +199,6 @@ class HttpProtocol(HttpToolsProtocol):
         ]
         lines = (b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n")))
-        if self.transport.can_write_eof() and self.transport.get_protocol() is self:
-            self._linger()
-        else:
-            self._end()
 
     def _linger(self) -> None:
         """Say no more, and take what still comes: closed with that unread, TCP would reset."""
@@ -201,10 +229,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _expect_reading(self, left: float = inf) -> None:
-        """Look every while whether less waits than before, as long as anything does."""
+        """Look every while whether so much less waits than before, as long as anything does."""
         self._stop_expecting_reading()
         waiting = self.transport.get_write_buffer_size()
-        if waiting >= left:
+        if waiting > max(0, left - READ_BYTES):
             self.transport.abort()
         elif waiting:
             self._reading = self.loop.call_later(READ_SECONDS, self._expect_reading, waiting)
