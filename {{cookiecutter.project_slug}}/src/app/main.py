@@ -37,7 +37,7 @@ from .realtime.namespaces import Directory
 from .realtime.node import Node
 from .realtime.wheel import Wheel
 from .server.signals import departing
-from .settings import DemoSettings, Limits, ServerSettings, complaints
+from .settings import DemoSettings, Limits, ServerSettings, complaints, seen_as
 
 
 class State(TypedDict):
@@ -100,12 +100,7 @@ def create_app() -> FastAPI:
     app.add_middleware(Sockets)
     if proxies := ServerSettings().trusted_proxies:
         # Only what these say of a client is believed; else it costs a coroutine per connection.
-        # A listener of both kinds sees IPv4 inside IPv6.
-        both = [
-            *map(str, proxies),
-            *(f"::ffff:{each[0]}/{96 + each.prefixlen}" for each in proxies if each.version == 4),
-        ]
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=both)
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=seen_as(proxies))
     install_errors(app)
     for router in (health.router, metrics.router, channels.router, open_accounts().router):
         app.include_router(router)

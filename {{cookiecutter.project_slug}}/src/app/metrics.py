@@ -23,7 +23,7 @@ CLOSES = Counter(
 )
 REFUSED = Counter(
     "websocket_refused_total",
-    "Handshakes that were refused: closed (shutting down), full, crowded (by one address).",
+    "Connections that were refused: closed (shutting down), full, crowded (by one address).",
     ["why"],
 )
 

@@ -1,6 +1,6 @@
 """What the environment decides: variables with the prefix `APP_`, and a `.env` file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
@@ -127,6 +127,12 @@ class DemoSettings(Section):
     def shown(self) -> bool:
         """Whether the demo page and the API's documentation are served."""
         return not self.in_production if self.demo is None else self.demo
+
+
+def seen_as(proxies: Sequence[Proxy]) -> list[str]:
+    """How proxies appear, also to a listener of both kinds, which sees IPv4 inside IPv6."""
+    old = [each for each in proxies if each.version == 4]
+    return [*map(str, proxies), *(f"::ffff:{each[0]}/{96 + each.prefixlen}" for each in old)]
 
 
 def complaints() -> list[str]:

@@ -6,11 +6,12 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import InvalidMessage, InvalidStatus
@@ -21,8 +22,8 @@ from app.features.base import current_node
 from app.http import channels
 from app.http.errors import install_errors
 from app.http.websocket import Socket
-from app.main import create_app
 from app.realtime.node import Node
+from app.settings import ServerSettings, seen_as
 
 from ..conftest import Connect
 from ..realtime.stage import open_node
@@ -182,7 +183,7 @@ class Handshake:
             "state": {"node": node},
             "client": ("192.0.2.1", 1),
             "subprotocols": [],
-            "extensions": {},
+            "extensions": {"websocket.http.response": {}},
             "headers": [],
             "path_params": {},
             "query_string": b"",
@@ -242,6 +243,10 @@ async def test_who_comes_while_the_node_shuts_down_is_sent_elsewhere() -> None:
         assert b"retry-after" in dict(start["headers"])
         assert body["type"] == "websocket.http.response.body"
         assert node.gate.inside == 0
+        attempt = Handshake(node)
+        del attempt.scope["extensions"]
+        await attempt.serve()
+        assert attempt.sent == [{"type": "websocket.close"}], "all that this server can say"
 
 
 # hostile
@@ -423,14 +428,14 @@ async def test_a_proxy_is_believed_also_where_a_listener_of_both_kinds_sees_it(
     monkeypatch: pytest.MonkeyPatch, peer: str, believed: bool
 ) -> None:
     monkeypatch.setenv("APP_TRUSTED_PROXIES", "10.0.0.0/8, 192.168.1.7, 2001:db8::/32")
+    trusted = seen_as(ServerSettings().trusted_proxies)
     claim = (b"x-forwarded-for", b"203.0.113.1")
     scope = {"type": "http", "method": "GET", "path": "/livez", "query_string": b""}
     scope |= {"client": (peer, 1), "headers": [claim]}
 
-    async def receive() -> Any:
-        return {"type": "http.request"}
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["client"][0] == ("203.0.113.1" if believed else peer)
 
-    async def send(event: Any) -> None: ...
-
-    await create_app()(scope, receive, send)
-    assert scope["client"][0] == ("203.0.113.1" if believed else peer)
+    await ProxyHeadersMiddleware(behind, trusted)(
+        cast(Any, scope), cast(Any, None), cast(Any, None)
+    )
