@@ -14,6 +14,20 @@ class Want:
     burst: int
 
 
+ROUNDING = 1e-6
+"""Seconds that a sum of floats may be off."""
+
+
+def use_one(full_at: float, now: float, rate: float, burst: int) -> tuple[float, float]:
+    """Use up one of a budget, which is kept as the time at which it is full again.
+
+    Returns the seconds to wait, 0.0 if there was one left, and when the budget is full then.
+    """
+    later = max(full_at, now) + 1 / rate
+    wait = later - now - burst / rate
+    return (wait, full_at) if wait > ROUNDING else (0.0, later)
+
+
 class Coordination(Protocol):
     """Keeps small facts for a while; each method raises Unavailable in bounded time."""
 

@@ -7,11 +7,7 @@ from itertools import islice
 from secrets import token_hex
 from time import monotonic
 
-from .base import Want
-
-ROUNDING = 1e-6
-"""Seconds that a sum of floats may be off."""
-
+from .base import Want, use_one
 
 _Kept = OrderedDict[tuple[str, str], tuple[str, float]]
 """What is kept, and until when, by kind and key."""
@@ -45,14 +41,12 @@ class MemoryCoordination:
         return [self._spend(want, self.clock()) for want in wants]
 
     def _spend(self, want: Want, now: float) -> float:
-        # A budget is kept as the time at which it is full again; a full one need not be kept.
+        # A full budget need not be kept.
         _, full_at = self._get("budget", want.key)
-        full_at = max(full_at, now) + 1 / want.rate
-        wait = full_at - now - want.burst / want.rate
-        if wait > ROUNDING:
-            return wait
-        self._put("budget", want.key, "", full_at)
-        return 0.0
+        wait, full_at = use_one(full_at, now, want.rate, want.burst)
+        if not wait:
+            self._put("budget", want.key, "", full_at)
+        return wait
 
     async def hold(self, key: str, ttl: float) -> bool:
         """Hold the key, or hold it for longer, unless another node does."""

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from ..coordination.base import use_one
 from ..protocol.commands import AnyCommand, Subscribe
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..settings import Limits
-
-ROUNDING = 1e-6
-"""Seconds that a sum of floats may be off."""
 
 
 @dataclass(eq=False, slots=True)
@@ -51,8 +49,4 @@ class Allowance:
             raise Disconnect(code)
 
     def _take(self, full_at: float, rate: float, burst: int) -> tuple[float, float]:
-        """How long to wait for one, which is none if it was used up; when the budget is full."""
-        now = self.clock()
-        later = max(full_at, now) + 1 / rate
-        wait = later - now - burst / rate
-        return (wait, full_at) if wait > ROUNDING else (0.0, later)
+        return use_one(full_at, self.clock(), rate, burst)
