@@ -4,12 +4,13 @@ import asyncio
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from app.realtime.wheel import TICK, Wheel
+from app.realtime.wheel import TICK, Deadline, Wheel
 
 from .virtual_time import run
 
@@ -31,6 +32,35 @@ def turning(story: Story) -> None:
 def now() -> float:
     """The time of the wheel."""
     return asyncio.get_running_loop().time()
+
+
+def test_nothing_is_kept_of_what_was_cancelled_and_the_others_are_met() -> None:
+    async def story(wheel: Wheel) -> None:
+        met: list[int] = []
+        deadlines = [wheel.schedule(0.3, partial(met.append, number)) for number in range(10)]
+        for number in (0, 9, 4, 4, 5):
+            deadlines[number].cancel()
+        assert sum(len(slot) for slot in wheel._slots.values()) == 6
+        last = wheel.schedule(0.3, partial(met.append, 10))
+        wheel.schedule(0.1, last.cancel)
+        await asyncio.sleep(0.5)
+        assert sorted(met) == [1, 2, 3, 6, 7, 8]
+        deadlines[1].cancel()
+
+    turning(story)
+
+
+def test_who_is_cancelled_by_another_of_its_time_is_not_met() -> None:
+    async def story(wheel: Wheel) -> None:
+        met: list[str] = []
+        second: list[Deadline] = []
+        wheel.schedule(0.3, lambda: second[0].cancel())
+        second.append(wheel.schedule(0.3, partial(met.append, "second")))
+        wheel.schedule(0.3, partial(met.append, "third"))
+        await asyncio.sleep(0.5)
+        assert met == ["third"]
+
+    turning(story)
 
 
 def test_a_deadline_that_fails_spares_the_others_and_comes_again() -> None:

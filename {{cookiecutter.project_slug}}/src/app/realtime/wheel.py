@@ -21,9 +21,17 @@ class Deadline:
     action: Callable[[], None]
     interval: float | None = None
     cancelled: bool = False
+    slot: "list[Deadline] | None" = None
+    place: int = 0
+    """Where in its slot it waits."""
 
     def cancel(self) -> None:
-        """Do not do it any more, and let go of what it would have been done to."""
+        """Do not do it any more; nothing is kept of it, however far away it was."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            last = slot.pop()
+            if last is not self:
+                slot[self.place], last.place = last, self.place
         self.cancelled, self.action = True, _nothing
 
 
@@ -47,8 +55,10 @@ class Wheel:
         return deadline
 
     def _place(self, deadline: Deadline, delay: float) -> None:
-        slot = int((asyncio.get_running_loop().time() + delay) / TICK) + 1
-        self._slots.setdefault(slot, []).append(deadline)
+        number = int((asyncio.get_running_loop().time() + delay) / TICK) + 1
+        deadline.slot = slot = self._slots.setdefault(number, [])
+        deadline.place = len(slot)
+        slot.append(deadline)
 
     async def run(self) -> None:
         """Turn until cancelled."""
@@ -60,8 +70,9 @@ class Wheel:
             metrics.LOOP_LAG.observe(clock() - due)
             while self._turned < int(clock() / TICK):
                 self._turned += 1
-                for deadline in self._slots.pop(self._turned, ()):
+                for deadline in tuple(self._slots.pop(self._turned, ())):
                     if not deadline.cancelled:
+                        deadline.slot = None
                         try:
                             deadline.action()
                         except Exception:
