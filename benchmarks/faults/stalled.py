@@ -39,7 +39,7 @@ class Plan:
     """How long the reader pauses that is to be caught up."""
 
 
-QUICK = Plan(pairs=1, readers=10, rate=200, seconds=5, outbox_seconds=2)
+QUICK = Plan(pairs=1, readers=10, rate=200, seconds=5, outbox_seconds=4)
 CATCH_UP_RATE, CATCH_UP_READERS = 600.0, 10
 """So much that the outbox overflows during a short pause."""
 
