@@ -154,4 +154,5 @@ def _sections(base: type[Section]) -> Iterator[type[Section]]:
 
 def _sentence(*parts: int | str) -> str:
     *place, message = parts
-    return f"APP_{'_'.join(map(str, place)).upper()}: {message}"
+    # A number says which of a list it is, and is no part of the variable's name.
+    return f"APP_{'_'.join(each for each in place if isinstance(each, str)).upper()}: {message}"
