@@ -28,6 +28,7 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "licenses/*": lambda path: path.name == ANSWERS["license"],
     "src/app/http/demo/auth/*.js": chosen("auth"),
     "src/client/auth/*.py": chosen("auth"),
+    "tests/doors/*.py": chosen("auth"),
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
 
@@ -85,7 +86,7 @@ def remove(path: Path) -> None:
         shutil.rmtree(mirrored(path), ignore_errors=True)
         return
     path.unlink(missing_ok=True)
-    if path.suffix == ".py":
+    if path.suffix == ".py" and path.parts[0] == "src":
         (mirrored(path) / f"test_{path.stem}.py").unlink(missing_ok=True)
 
 

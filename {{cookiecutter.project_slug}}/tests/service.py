@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from .doors import open_door
+from .doors.base import Shown
 from .shapes import Frame, parse
 
 API_KEY = "the-key-of-the-tests"
@@ -131,6 +134,10 @@ class Service:
             self._tokens[user] = response.json()["access_token"]
         return self._tokens[user]
 
+    async def shown(self, user: str) -> Shown:
+        """What shows that a connection is a user's, by whatever this service was generated with."""
+        return await open_door().show(self, await self.token(user))
+
     def _wait_until_listening(self, before: int) -> None:
         """Wait for the line that names the port, after what was in the log before."""
         assert self._process is not None
@@ -218,10 +225,10 @@ class Connected(Wire):
     @classmethod
     async def open(cls, service: Service, user: str, path: str = "") -> Self:
         """Connect and be welcome; one name is one user, except for guests on a path."""
-        token = await service.token(user)
-        wire = cls(await connect(service.ws + path, ping_interval=None, max_queue=None))
-        if token is not None:
-            await wire.say(type="auth", token=token)
+        token, shown = await service.token(user), await service.shown(user)
+        wire = cls(await knock(service, shown, path, max_queue=None))
+        if shown.message is not None:
+            await wire.say(**shown.message)
         wire.welcome = await wire.hear()
         assert wire.welcome["type"] == "welcome", wire.welcome
         wire.token = token or wire.welcome["guest_token"]
@@ -231,6 +238,13 @@ class Connected(Wire):
         elif token is None and not path:
             service.guests[user] = wire.token
         return wire
+
+
+async def knock(service: Service, shown: Shown, path: str = "", **options: Any) -> ClientConnection:
+    """A connection that shows what it has to in the handshake; what comes first is not said yet."""
+    query = ("&" if "?" in path else "?") + urlencode(shown.query) if shown.query else ""
+    url, headers = f"{service.ws}{path}{query}", dict(shown.headers)
+    return await connect(url, additional_headers=headers, ping_interval=None, **options)
 
 
 @contextmanager

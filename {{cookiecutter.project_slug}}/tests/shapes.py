@@ -86,8 +86,9 @@ class _Welcome(_Reply):
 
 class _Ok(_Reply, _Positioned):
     type: Literal["ok"]
-    channel: str
+    channel: str = ""
     duplicate: bool = False
+    expires_at: str = ""
 
 
 class _Error(_Reply):
@@ -140,6 +141,17 @@ class _Lag(_Push):
     behind: Annotated[int, Field(ge=0)]
 
 
+class _Unsubscribed(_Push):
+    type: Literal["unsubscribed"]
+    channel: str
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class _Expiring(_Push):
+    type: Literal["expiring"]
+    in_ms: Annotated[int, Field(ge=0)]
+
+
 class _Signal(_Push):
     type: Literal["signal"]
     channel: str
@@ -188,6 +200,8 @@ _frames: TypeAdapter[Any] = TypeAdapter(
         | _Message
         | _Subscribed
         | _Lag
+        | _Unsubscribed
+        | _Expiring
         | _Signal
         | _Change
         | _Presence

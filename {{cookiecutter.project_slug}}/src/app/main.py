@@ -15,6 +15,7 @@ from . import __version__
 from .adapters import (
     FEATURES,
     TITLE,
+    auth_routes,
     open_accounts,
     open_authenticator,
     open_broker,
@@ -23,7 +24,8 @@ from .adapters import (
     open_presence,
 )
 from .auth.dependencies import KeySettings
-from .http import channels, health, metrics
+from .auth.revocation import Revocations
+from .http import channels, connections, health, metrics
 from .http.errors import install_errors
 from .http.page import FOLDER, Modules, Page, page_router
 from .http.websocket import Sockets
@@ -32,6 +34,7 @@ from .observability import configure_structlog, log_config
 from .realtime.background import open_background
 from .realtime.drain import drain, until_gone
 from .realtime.gate import Gate
+from .realtime.guard import Guard
 from .realtime.hub import Hub
 from .realtime.namespaces import Directory
 from .realtime.node import Node
@@ -58,7 +61,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         open_broker() as broker,
         open_presence() as presence,
         open_coordination() as coordination,
-        open_authenticator() as authenticator,
+        open_authenticator(coordination) as authenticator,
         open_background() as background,
     ):
         directory = Directory(
@@ -69,10 +72,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         hub = Hub(broker, history, presence, coordination, limits, background)
         background.keep("wheel", wheel.run)
         wheel.schedule(1, lambda: QUEUE_BYTES.set(hub.buffered), 1)
+        revocations = Revocations(coordination, broker)
+        background.keep("guard", Guard(hub, revocations).run)
         node = Node(
             hub,
             directory,
             authenticator,
+            revocations,
             wheel,
             limits,
             Gate(limits),
@@ -102,7 +108,14 @@ def create_app() -> FastAPI:
         # Only what these say of a client is believed; else it costs a coroutine per connection.
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=seen_as(proxies))
     install_errors(app)
-    for router in (health.router, metrics.router, channels.router, open_accounts().router):
+    for router in (
+        health.router,
+        metrics.router,
+        channels.router,
+        connections.router,
+        auth_routes,
+        open_accounts().router,
+    ):
         app.include_router(router)
     for feature in FEATURES:
         if feature.router is not None:

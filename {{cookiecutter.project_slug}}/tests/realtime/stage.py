@@ -9,9 +9,10 @@ from time import monotonic
 from typing import Any
 
 from pydantic import BaseModel
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from app.auth.base import Principal
+from app.auth.revocation import Revocations
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
@@ -26,6 +27,7 @@ from app.protocol.events import Member
 from app.realtime.background import open_background
 from app.realtime.connection import serve
 from app.realtime.gate import Gate
+from app.realtime.guard import Guard
 from app.realtime.hub import Hub
 from app.realtime.namespaces import Directory, Namespace
 from app.realtime.node import Node
@@ -50,8 +52,14 @@ WIRE = Namespace("wire", payload=Json)
 class Anybody:
     """Takes every token for a name, except for `forged`."""
 
+    ambient = False
+
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """Nobody yet."""
+        return None
+
+    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
+        """Nobody asks over HTTP here."""
         return None
 
     async def by_token(self, token: str) -> Principal:
@@ -101,18 +109,16 @@ async def open_node(
     bounds = Limits(**{**hasty, **limits})
     kept = history or MemoryHistory(length=1000, seconds=3600)
     async with open_background() as background:
+        carrier, coordination = broker or MemoryBroker(), MemoryCoordination()
         hub = Hub(
-            broker or MemoryBroker(),
-            kept,
-            presence or MemoryPresence(grace=0),
-            MemoryCoordination(),
-            bounds,
-            background,
+            carrier, kept, presence or MemoryPresence(grace=0), coordination, bounds, background
         )
         wheel = Wheel()
         background.keep("wheel", wheel.run)
         directory = Directory(namespaces, kept, creates=False)
-        yield Node(hub, directory, Anybody(), wheel, bounds, Gate(bounds))
+        revocations = Revocations(coordination, carrier)
+        background.keep("guard", Guard(hub, revocations).run)
+        yield Node(hub, directory, Anybody(), revocations, wheel, bounds, Gate(bounds))
 
 
 class Peer:
@@ -226,8 +232,12 @@ async def connected(
 ) -> AsyncIterator[Peer]:
     """A client whose connection is served until the end of the block."""
     peer = Peer()
+
+    async def identify() -> Principal | None:
+        return principal
+
     async with AsyncExitStack() as stack:
-        serving = asyncio.create_task(serve(node, peer, peer.inbox, principal, first))
+        serving = asyncio.create_task(serve(node, peer, peer.inbox, identify, first))
         stack.push_async_callback(asyncio.wait, [serving])
         stack.callback(peer.leave)
         yield peer

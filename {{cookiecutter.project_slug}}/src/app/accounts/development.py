@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
+from ..auth.base import SERVER
 from ..auth.tokens import sign
 from ..settings import Section
 from .base import Accounts
@@ -48,8 +49,8 @@ async def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Toke
     if not SignInSettings().offered:
         raise HTTPException(404, "no sign-in here: get a token from your identity provider")
     user = form.username.strip()
-    if not 0 < len(user) <= 64 or not user.isprintable():
-        raise HTTPException(422, "a username has 1 to 64 printable characters")
+    if not 0 < len(user) <= 64 or not user.isprintable() or user == SERVER.user:
+        raise HTTPException(422, "a username has 1 to 64 printable characters, and is not server")
     token = sign(user, name=user, scopes=frozenset(form.scopes), seconds=TOKEN_SECONDS)
     return Token(access_token=token)
 

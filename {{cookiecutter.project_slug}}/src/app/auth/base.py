@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from ..protocol.events import Member
 
@@ -17,6 +17,9 @@ class Principal:
     user: str
     name: str | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
+    token_id: str | None = None
+    """Which credential proved it, so that it can be revoked alone."""
+    issued_at: datetime | None = None
     expires_at: datetime | None = None
     guest_token: str | None = None
     """What proves this guest next time."""
@@ -32,12 +35,23 @@ SERVER = Principal(user="server", scopes=frozenset({"publish", "notify", "admin"
 
 
 class Authenticator(Protocol):
-    """Finds out who is connecting. Every failure is one Disconnect."""
+    """Finds out who is there. What proves nothing is a Disconnect; a store that is away is
+    Unavailable.
+    """
+
+    @property
+    def ambient(self) -> bool:
+        """Whether browsers send what proves a user unasked, also for pages of others."""
+        ...
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
-        """Who connects or asks, by the request alone; None: expect a token."""
+        """Who connects, by the handshake alone; None: expect an `auth` command."""
         ...
 
     async def by_token(self, token: str) -> Principal:
-        """Whom the token of an `auth` command, or of a REST request, proves."""
+        """Whom the token of an `auth` or `refresh` command proves."""
+        ...
+
+    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
+        """Who asks over HTTP, by the Bearer token or without one; None: nobody that we know."""
         ...

@@ -9,6 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from ..settings import Section
 from .base import SERVER, Authenticator, Principal
+from .revocation import Revocations
 
 _key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)
@@ -20,23 +21,39 @@ class KeySettings(Section):
     api_key: str | None = None
 
 
+async def bearer_token(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> str | None:
+    """What stands in `Authorization: Bearer`."""
+    return None if bearer is None else bearer.credentials
+
+
+async def current_revocations(request: Request) -> Revocations:
+    """Who is no longer let in."""
+    revocations: Revocations = request.state.node.revocations
+    return revocations
+
+
+CurrentRevocations = Annotated[Revocations, Depends(current_revocations)]
+
+
 async def current_principal(
     request: Request,
     key: Annotated[str | None, Depends(_key)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    bearer: Annotated[str | None, Depends(bearer_token)],
+    revocations: CurrentRevocations,
 ) -> Principal:
     """By `X-API-Key`, by `Authorization: Bearer`, or as the authenticator takes the request."""
     if key is not None:
         return _server(key, request.state.api_key)
     authenticator: Authenticator = request.state.node.authenticator
     try:
-        if bearer is not None:
-            return await authenticator.by_token(bearer.credentials)
-        principal = await authenticator.at_handshake(request)
+        principal = await authenticator.at_request(request, bearer)
+        if principal is None:
+            raise _unauthenticated("say who you are: Authorization: Bearer, or X-API-Key")
+        await revocations.check(principal)
     except Disconnect as refused:
         raise _unauthenticated(refused.reason) from None
-    if principal is None:
-        raise _unauthenticated("say who you are: Authorization: Bearer, or X-API-Key")
     return principal
 
 

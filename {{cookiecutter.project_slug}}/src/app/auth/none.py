@@ -6,15 +6,21 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from secrets import token_hex
 
-from starlette.requests import HTTPConnection
+from fastapi import APIRouter
+from starlette.requests import HTTPConnection, Request
 
+from ..coordination.base import Coordination
 from ..protocol.errors import CloseCode, Disconnect
 from .base import Authenticator, Principal
 from .secret import signing_secret
 
+auth_routes = APIRouter()
+
 
 class Guests:
     """Gives each connection an identity of its own, or an earlier one back."""
+
+    ambient = False
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """A new guest."""
@@ -27,6 +33,10 @@ class Guests:
             raise Disconnect(CloseCode.UNAUTHENTICATED)
         return guest
 
+    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
+        """The guest that a `guest_token` belongs to; without one somebody new each time."""
+        return await (self.at_handshake(request) if bearer is None else self.by_token(bearer))
+
 
 def _guest(user: str) -> Principal:
     signature = hmac.new(signing_secret().encode(), user.encode(), sha256).hexdigest()
@@ -35,6 +45,6 @@ def _guest(user: str) -> Principal:
 
 
 @asynccontextmanager
-async def open_authenticator() -> AsyncIterator[Authenticator]:
+async def open_authenticator(coordination: Coordination) -> AsyncIterator[Authenticator]:
     """The way in."""
     yield Guests()

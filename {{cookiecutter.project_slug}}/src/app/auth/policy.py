@@ -33,3 +33,5 @@ class Policy:
     """Also read its history and see who is there."""
     publish: Rule = everyone
     """Also send signals, once subscribed."""
+    presence: Rule = everyone
+    """See who is there, of those who may subscribe."""

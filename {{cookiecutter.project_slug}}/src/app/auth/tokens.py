@@ -5,6 +5,8 @@ python-jose takes more than is safe, and raises more than it names; what that is
 
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,7 +16,7 @@ from jose.backends.base import Key
 from jose.exceptions import ExpiredSignatureError
 
 from ..protocol.errors import CloseCode, Disconnect
-from .base import Principal
+from .base import SERVER, Principal
 from .secret import signing_secret
 
 ALGORITHM = "HS256"
@@ -30,7 +32,7 @@ _OPTIONS = {"require_exp": True, "require_iat": True, "require_sub": True, "veri
 
 def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -> str:
     """A token for a user that is good for so many seconds."""
-    now = int(time.time())
+    now = round(time.time(), 3)
     claims: dict[str, Any] = {
         "sub": user,
         "iat": now,
@@ -41,8 +43,21 @@ def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -
     return jwt.encode(claims | ({"name": name} if name else {}), _key(), ALGORITHM)
 
 
-def verify(token: str) -> Principal:
-    """Whom a token proves; raises Disconnect with 4100 if it has expired, else with 4500."""
+class Tokens:
+    """Verifies tokens."""
+
+    async def verify(self, token: str) -> Principal:
+        """Whom a token proves; raises Disconnect with 4100 if it has expired, else with 4500."""
+        return _verify(token)
+
+
+@asynccontextmanager
+async def open_tokens() -> AsyncIterator[Tokens]:
+    """What verifies the tokens of this service."""
+    yield Tokens()
+
+
+def _verify(token: str) -> Principal:
     if len(token) > LONGEST or _TOKEN.fullmatch(token) is None:
         raise Disconnect(CloseCode.UNAUTHENTICATED)
     try:
@@ -65,9 +80,13 @@ def _principal(claims: dict[str, Any]) -> Principal:
     user, name = claims["sub"], claims.get("name")
     if not isinstance(user, str) or not 0 < len(user) <= LONGEST_USER or "\0" in user:
         raise ValueError("no usable subject")
+    if user == SERVER.user:
+        raise ValueError("the subject of servers that know the key")
     return Principal(
         user=user,
         name=name if isinstance(name, str) else None,
         scopes=frozenset(str(claims.get("scope", "")).split()),
+        token_id=str(claims.get("jti")),
+        issued_at=datetime.fromtimestamp(claims["iat"], UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )

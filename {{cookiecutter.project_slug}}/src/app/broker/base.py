@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """A finished frame for all subscribers."""
     PRESENCE = "presence"
     """A finished frame for the subscribers that asked for presence."""
+    CONTROL = "control"
+    """What nodes tell each other, on a channel that no client can name."""
 
 
 class Packet(NamedTuple):

@@ -71,7 +71,7 @@ async def presence(
     channel: Channel, node: CurrentNode, principal: CurrentPrincipal
 ) -> PresenceReply:
     """Who is here, over all nodes; `users` may be cut short, `count` is not."""
-    namespace = await node.directory.readable(principal, channel)
+    namespace = await node.directory.visible(principal, channel)
     await admit(namespace, node, principal, channel)
     roster = await node.hub.roster(channel)
     return PresenceReply(channel=channel, users=roster.users, count=roster.count)

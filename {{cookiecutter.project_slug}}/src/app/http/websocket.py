@@ -12,6 +12,8 @@ from starlette.routing import Match, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import metrics
+from ..auth.base import Principal
+from ..auth.origins import Origins, OriginSettings
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
 from ..realtime.connection import serve
@@ -30,15 +32,25 @@ SUBPROTOCOL = "v1.json"
 class Socket:
     """Serves `/ws`, and `/ws/{namespace}/{name}` for clients that want one channel."""
 
+    def __init__(self) -> None:
+        self._origins = Origins(OriginSettings().allowed_origins)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from handshake to end."""
         await receive()
+        ambient = _node(scope).authenticator.ambient
+        if not self._origins.admit(HTTPConnection(scope), required=ambient):
+            return await _refuse(scope, send, 403, "this page may not connect", [])
         client, gate = scope.get("client"), _node(scope).gate
         origin = client and origin_of(client[0])
         if refusal := gate.enter(origin):
             if refusal is Refusal.CROWDED and b"x-forwarded-for" in dict(scope["headers"]):
                 _suspect_a_proxy()
-            return await _refuse(scope, send, refusal)
+            metrics.REFUSED.labels(refusal.name.lower()).inc()
+            status = 429 if refusal is Refusal.CROWDED else 503
+            # Another node may take at once who is sent away by one that leaves.
+            after = 1 if refusal is Refusal.CLOSED else randint(1, 10)
+            return await _refuse(scope, send, status, refusal, [(b"retry-after", b"%d" % after)])
         try:
             offered: list[str] = scope["subprotocols"]
             # A browser shows nothing but 1006 unless the handshake succeeds, whatever was offered.
@@ -65,8 +77,8 @@ class Socket:
             if offered and SUBPROTOCOL not in offered:
                 raise Disconnect(CloseCode.UNSUPPORTED_VERSION)
             first = _subscription(HTTPConnection(scope))
-            principal = await node.authenticator.at_handshake(HTTPConnection(scope))
-            await serve(node, link, partial(_message, receive), principal, first)
+            inbox, identify = partial(_message, receive), partial(_identify, node, scope)
+            await serve(node, link, inbox, identify, first)
         except Disconnect as refused:
             link.end(refused.code, refused.reason)
 
@@ -94,23 +106,26 @@ def _node(scope: Scope) -> Node:
     return node
 
 
-async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+async def _refuse(
+    scope: Scope, send: Send, status: int, why: str, headers: list[tuple[bytes, bytes]]
+) -> None:
     """Answer over HTTP, before there is a connection; those who come back do so one by one."""
-    metrics.REFUSED.labels(refusal.name.lower()).inc()
     if "websocket.http.response" not in scope.get("extensions", {}):
         return await send({"type": "websocket.close"})
-    status = 429 if refusal is Refusal.CROWDED else 503
-    # Another node may take at once who is sent away by one that leaves.
-    after = 1 if refusal is Refusal.CLOSED else randint(1, 10)
-    headers = [(b"retry-after", b"%d" % after), (b"content-type", b"text/plain")]
+    headers = [*headers, (b"content-type", b"text/plain")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": refusal.encode()})
+    await send({"type": "websocket.http.response.body", "body": why.encode()})
 
 
 @cache
 def _suspect_a_proxy() -> None:
     """Say, once, what may be wrong where everybody seems to come from one address."""
     log.warning("one address has too many connections: if it is a proxy, set APP_TRUSTED_PROXIES")
+
+
+async def _identify(node: Node, scope: Scope) -> Principal | None:
+    """Whom the handshake proves."""
+    return await node.authenticator.at_handshake(HTTPConnection(scope))
 
 
 async def _message(receive: Receive) -> str | bytes | None:

@@ -115,6 +115,13 @@ class Presence(Command):
     channel: ChannelName
 
 
+class Refresh(Command):
+    """Go on with another credential of the same user, before the one in use expires."""
+
+    type: Literal["refresh"]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
+
+
 class Ping(Command):
     """Ask for a sign of life."""
 
@@ -128,6 +135,6 @@ class Pong(Command):
 
 
 AnyCommand = Annotated[
-    Auth | Subscribe | Unsubscribe | Publish | Signal | History | Presence | Ping | Pong,
+    Auth | Subscribe | Unsubscribe | Publish | Signal | History | Presence | Refresh | Ping | Pong,
     Field(discriminator="type"),
 ]

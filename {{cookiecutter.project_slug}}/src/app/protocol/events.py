@@ -57,13 +57,17 @@ class Welcome(Event):
 
 
 class Ok(Event):
-    """The command was carried out; what was published stands at this position."""
+    """The command was carried out; what was published stands at this position.
+
+    After a `refresh` the credential is good until `expires_at`.
+    """
 
     type: Literal["ok"] = "ok"
     channel: str | None = None
     epoch: str | None = None
     offset: int | None = None
     duplicate: bool | None = None
+    expires_at: str | None = None
 
 
 class Error(Event):
@@ -149,6 +153,21 @@ class HistoryPage(Event):
     epoch: str
     offset: int
     has_more: bool
+
+
+class Unsubscribed(Event):
+    """The server ended a subscription."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    channel: str
+    reason: str
+
+
+class Expiring(Event):
+    """The credential ends soon, and the connection with it, unless the client refreshes it."""
+
+    type: Literal["expiring"] = "expiring"
+    in_ms: int
 
 
 class Reconnect(Event):

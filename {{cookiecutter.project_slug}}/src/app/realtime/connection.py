@@ -23,20 +23,23 @@ log = structlog.stdlib.get_logger(__name__)
 Inbox = Callable[[], Awaitable[str | bytes | None]]
 """Gives the next message of the peer, text or binary; None once it is gone."""
 
+Identify = Callable[[], Awaitable[Principal | None]]
+"""Whom the handshake proves, or Disconnect; None: the first command has to be `auth`."""
+
 
 async def serve(
-    node: Node, link: Link, inbox: Inbox, principal: Principal | None, first: AnyCommand | None
+    node: Node, link: Link, inbox: Inbox, identify: Identify, first: AnyCommand | None
 ) -> None:
     """Serve one connection to its end, in a task of its own.
 
-    `first` is carried out on the client's behalf. Without a principal the first command has to be
-    `auth`.
+    `first` is carried out on the client's behalf.
     """
     session_id, opened, allowance = token_hex(8), monotonic(), Allowance(node.limits)
     commands = partial(_next, inbox, link, allowance)
     structlog.contextvars.bind_contextvars(session=session_id)
     try:
         id: Id | None = None
+        principal = await identify()
         if principal is None and (proof := await _proof(node, link, allowance, commands)):
             id, principal = proof.id, await node.authenticator.by_token(proof.token)
         if principal is not None:
@@ -45,6 +48,8 @@ async def serve(
             await session.run(commands, id, first)
     except Disconnect as ended:
         link.end(ended.code, ended.reason)
+    except CommandError:  # what is asked for who this is cannot be reached
+        link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
     except asyncio.CancelledError:
         pass  # Nobody waits any more; uvicorn would log this as a mistake of ours.
     except Exception:

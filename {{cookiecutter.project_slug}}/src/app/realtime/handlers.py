@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from ..protocol import codec, commands, events
-from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from . import publishing
 from .hooks import admit
 from .reading import read_page
@@ -23,7 +23,7 @@ async def auth(session: "Session", command: commands.Auth) -> None:
     if not session.untouched or session.principal.guest_token is None:
         raise CommandError(ErrorCode.UNSUPPORTED, "this connection is authenticated already")
     principal = await session.node.authenticator.by_token(command.token)
-    session.node.hub.rename(session, principal)
+    await session.take_up(principal)
     session.welcome(command.id)
 
 
@@ -34,7 +34,7 @@ async def subscribe(session: "Session", command: commands.Subscribe) -> None:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED, "you are subscribed already")
     if len(session.subscriptions) >= node.limits.channels_per_connection:
         raise CommandError(ErrorCode.LIMIT_EXCEEDED, "too many channels on one connection")
-    namespace = await node.directory.enter(session.principal, channel)
+    namespace = await node.directory.enter(session.principal, channel, command.presence)
     await admit(namespace, node, session.principal, channel)
     await node.hub.subscribe(session, namespace, command)
 
@@ -86,10 +86,25 @@ async def history(session: "Session", command: commands.History) -> None:
 async def presence(session: "Session", command: commands.Presence) -> None:
     """Say who is in a channel."""
     channel, node = command.channel, session.node
-    namespace = await node.directory.readable(session.principal, channel)
+    namespace = await node.directory.visible(session.principal, channel)
     await admit(namespace, node, session.principal, channel)
     roster = await node.hub.roster(channel)
     session.reply(events.PresenceReply(id=command.id, channel=channel, **dict(roster)))
+
+
+async def refresh(session: "Session", command: commands.Refresh) -> None:
+    """Go on with another credential of the same user, and with what that one allows."""
+    if session.principal.expires_at is None:
+        raise CommandError(ErrorCode.UNSUPPORTED, "what proved who you are does not expire")
+    try:
+        principal = await session.node.authenticator.by_token(command.token)
+    except Disconnect as refused:
+        raise CommandError(ErrorCode.UNAUTHENTICATED, refused.reason, field="token") from None
+    if principal.user != session.principal.user:
+        raise CommandError(ErrorCode.FORBIDDEN, "this is another user's", field="token")
+    await session.take_up(principal)
+    expires_at = principal.expires_at and principal.expires_at.isoformat()
+    session.reply(events.Ok(id=command.id, expires_at=expires_at))
 
 
 async def ping(session: "Session", command: commands.Ping) -> None:
@@ -109,6 +124,17 @@ def require_subscription(session: "Session", channel: str) -> None:
 
 HANDLERS: dict[str, Callable[["Session", Any], Awaitable[None]]] = {
     function.__name__: function
-    for function in (auth, subscribe, unsubscribe, publish, signal, history, presence, ping, pong)
+    for function in (
+        auth,
+        refresh,
+        subscribe,
+        unsubscribe,
+        publish,
+        signal,
+        history,
+        presence,
+        ping,
+        pong,
+    )
 }
 """Each is named after the type of its command."""

@@ -1,7 +1,7 @@
 """Channels to sessions on this node: who is subscribed to what, and what they get when."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ..auth.base import Principal
+from ..auth.revocation import CONTROL, read_order
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
@@ -16,7 +17,7 @@ from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect
-from ..protocol.events import Roster
+from ..protocol.events import Roster, Unsubscribed
 from ..settings import Limits
 from ..tally import Tally
 from .attendance import Attendance
@@ -88,6 +89,15 @@ class Hub:
         for name in list(session.subscriptions):
             self.unsubscribe(session, name)
 
+    def recheck(self, session: "Session") -> None:
+        """End the subscriptions that policy no longer allows, and say so."""
+        for name, namespace in list(session.subscriptions.items()):
+            channel, policy = self.channels[name], namespace.policy
+            rules = [policy.subscribe, *([policy.presence] if channel.shows(session) else [])]
+            if not all(rule(session.principal, name) for rule in rules):
+                self.unsubscribe(session, name)
+                session.reply(Unsubscribed(channel=name, reason="policy changed"))
+
     async def subscribe(self, session: "Session", namespace: Namespace, wanted: Subscribe) -> None:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
@@ -144,6 +154,8 @@ class Hub:
             # The broker may still yield what was sent to a channel that this node just left.
             if channel := self.channels.get(name):
                 channel.accept(run)
+            elif name == CONTROL:
+                self._obey(run)
 
     def _fall_behind(self, channel: LocalChannel, session: "Session") -> None:
         """Take a subscriber for which too much waits out of the live set until it has read that."""
@@ -196,7 +208,15 @@ class Hub:
             del self.channels[channel.name]
             self.background.spawn(self.broker.forget([channel.name]))
 
+    def _obey(self, packets: Iterable[Packet]) -> None:
+        """End the connections that were revoked."""
+        for order in map(read_order, packets):
+            for session in list(self.sessions.values()):
+                if order.hits(session.id, session.principal):
+                    session.end(CloseCode.REVOKED)
+
     async def _receive(self) -> None:
+        await self.broker.follow([CONTROL])
         async for delivery in self.broker.deliveries():
             if isinstance(delivery, Gap):
                 self._mender.gap.set()

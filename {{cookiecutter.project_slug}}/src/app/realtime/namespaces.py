@@ -66,6 +66,13 @@ class Directory:
             raise CommandError(ErrorCode.FORBIDDEN, "you may not read this", field="channel")
         return await self._existing(namespace, channel)
 
+    async def visible(self, principal: Principal, channel: str) -> Namespace:
+        """The same, where the principal may also see who is there."""
+        namespace = self._kind(channel)
+        if not namespace.policy.presence(principal, channel):
+            raise CommandError(ErrorCode.FORBIDDEN, "you may not see who is here", field="presence")
+        return await self.readable(principal, channel)
+
     async def writable(self, principal: Principal, channel: str) -> Namespace:
         """The namespace of a channel that exists and that the principal may publish to."""
         namespace = self._kind(channel)
@@ -73,12 +80,12 @@ class Directory:
             raise CommandError(ErrorCode.FORBIDDEN, "you may not publish here", field="channel")
         return await self._existing(namespace, channel)
 
-    async def enter(self, principal: Principal, channel: str) -> Namespace:
-        """The same as `readable`; but in development who enters a room creates it."""
+    async def enter(self, principal: Principal, channel: str, presence: bool = False) -> Namespace:
+        """As `readable` or `visible` do; but in development who enters a room creates it."""
         namespace = self._kind(channel)
         if self._creates and namespace.listed and namespace.policy.subscribe(principal, channel):
             await self.create(channel, channel.partition(":")[2], principal.user)
-        return await self.readable(principal, channel)
+        return await (self.visible if presence else self.readable)(principal, channel)
 
     async def create(self, channel: str, title: str, user: str) -> Room | None:
         """A new room; None if it was there."""

@@ -6,6 +6,7 @@ from secrets import token_hex
 from typing import Any
 
 from ..auth.base import Authenticator
+from ..auth.revocation import Revocations
 from ..settings import Limits
 from .gate import Gate
 from .hub import Hub
@@ -20,6 +21,7 @@ class Node:
     hub: Hub
     directory: Directory
     authenticator: Authenticator
+    revocations: Revocations
     wheel: Wheel
     limits: Limits
     gate: Gate

@@ -14,7 +14,7 @@ from ..protocol import codec
 from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
-from ..protocol.events import Beats, Event, Limits, Welcome
+from ..protocol.events import Beats, Event, Expiring, Limits, Welcome
 from ..protocol.frames import Frame, Run
 from .committer import Outcome
 from .handlers import HANDLERS, publish
@@ -27,6 +27,9 @@ from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
 """Gives the next command; None once the client is gone."""
+
+NOTICE_SECONDS = 60.0
+"""How long before its credential ends a client is told; sooner if it is good for little longer."""
 
 
 @dataclass(eq=False, slots=True)
@@ -48,6 +51,8 @@ class Session:
     offer: Callable[[Frame | Run], bool] = field(init=False)
     """The same for what can be had again, which is refused if too much waits: tells if not."""
     heartbeat: Heartbeat = field(init=False)
+    opened: float = field(default_factory=monotonic)
+    """When it began."""
     _expiry: Deadline | None = None
 
     def __post_init__(self) -> None:
@@ -75,12 +80,15 @@ class Session:
         """Welcome the client, carry out `first` on its behalf, then what it commands."""
         self.node.hub.attach(self)
         try:
+            # Whom a revocation does not find from here on, it has been found in the list.
+            await self.node.revocations.check(self.principal)
             self.welcome(id)
             self.heartbeat.begin()
             if first is not None and (refused := await self._carry_out(first)):
                 again = refused.code.retryable
                 raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
-            while command := await commands():
+            # What came before an end of ours may still be there to read.
+            while (command := await commands()) and self.link.code is None:
                 await self._carry_out(command)
         finally:
             self.heartbeat.stop()
@@ -110,10 +118,29 @@ class Session:
                 guest_token=principal.guest_token,
             )
         )
-        if principal.expires_at is not None:
-            left = (principal.expires_at - datetime.now(UTC)).total_seconds()
-            expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
-            self._expiry = self.node.wheel.schedule(max(left, 0), expire)
+        self._expire_in_time()
+
+    async def take_up(self, principal: Principal) -> None:
+        """Be another principal's from here on; raises Disconnect, as at the beginning."""
+        self.node.hub.rename(self, principal)
+        await self.node.revocations.check(principal)
+        self._expire_in_time()
+        self.node.hub.recheck(self)
+
+    def _expire_in_time(self) -> None:
+        """Tell the client before its credential ends, then end the connection with it."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self.principal.expires_at is not None:
+            left = max((self.principal.expires_at - datetime.now(UTC)).total_seconds(), 0)
+            notice = min(NOTICE_SECONDS, left / 5)
+            warn = partial(self._warn, notice)
+            self._expiry = self.node.wheel.schedule(left - notice, warn)
+
+    def _warn(self, notice: float) -> None:
+        self.reply(Expiring(in_ms=round(notice * 1000)))
+        expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
+        self._expiry = self.node.wheel.schedule(notice, expire)
 
     def acknowledge(self, _: object) -> None:
         """Reply, in one piece, to the publications that are stored or refused."""

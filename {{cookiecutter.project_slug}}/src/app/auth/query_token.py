@@ -1,0 +1,41 @@
+"""A connection proves who it is by a token in its URL: `/ws?token=`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection, Request
+
+from ..coordination.base import Coordination
+from .base import Authenticator, Principal
+from .sign_out import sign_out_routes
+from .tokens import Tokens, open_tokens
+
+auth_routes = sign_out_routes()
+
+
+@dataclass(frozen=True)
+class QueryToken:
+    """The token comes with the handshake, where proxies may log it: it should be short-lived."""
+
+    tokens: Tokens
+    ambient: bool = False
+
+    async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
+        """Whom `token` in the query proves."""
+        return await self.tokens.verify(connection.query_params.get("token", ""))
+
+    async def by_token(self, token: str) -> Principal:
+        """Whom the token proves."""
+        return await self.tokens.verify(token)
+
+    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
+        """Whom the token proves, if there is one; over HTTP it never comes in the URL."""
+        return None if bearer is None else await self.tokens.verify(bearer)
+
+
+@asynccontextmanager
+async def open_authenticator(coordination: Coordination) -> AsyncIterator[Authenticator]:
+    """The way in."""
+    async with open_tokens() as tokens:
+        yield QueryToken(tokens)

@@ -1,0 +1,89 @@
+"""A connection proves who it is by a ticket in its URL: fetched over HTTP, good for one use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_urlsafe
+
+from fastapi import Request
+from pydantic import BaseModel, TypeAdapter
+from starlette.requests import HTTPConnection
+
+from ..coordination.base import Coordination
+from ..protocol.errors import CloseCode, Disconnect
+from .base import Authenticator, Principal
+from .dependencies import CurrentPrincipal
+from .sign_out import sign_out_routes
+from .tokens import Tokens, open_tokens
+
+TICKET_SECONDS = 30
+LONGEST = 64
+"""Characters of a ticket; it is not even looked up beyond that."""
+
+_PRINCIPAL = TypeAdapter(Principal)
+
+auth_routes = sign_out_routes()
+
+
+class Ticket(BaseModel):
+    """What opens one connection within `expires_in` seconds: `/ws?ticket=`."""
+
+    ticket: str
+    expires_in: int = TICKET_SECONDS
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Gives out tickets over HTTP, and takes each back once, on whichever node it comes to."""
+
+    tokens: Tokens
+    coordination: Coordination
+    ambient: bool = False
+
+    async def issue(self, principal: Principal) -> Ticket:
+        """A ticket with which a principal connects."""
+        ticket = token_urlsafe(24)
+        value = _PRINCIPAL.dump_json(principal).decode()
+        await self.coordination.put(_key(ticket), value, TICKET_SECONDS)
+        return Ticket(ticket=ticket)
+
+    async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
+        """Whom `ticket` in the query was given to."""
+        return await self.by_token(connection.query_params.get("ticket", ""))
+
+    async def by_token(self, token: str) -> Principal:
+        """Whom the ticket was given to; it is spent by that."""
+        if not token:
+            raise Disconnect(CloseCode.UNAUTHENTICATED)
+        value = await self.coordination.take(_key(token)) if len(token) <= LONGEST else None
+        if value is None:
+            raise Disconnect(CloseCode.TICKET_SPENT)
+        principal = _PRINCIPAL.validate_json(value)
+        if principal.expires_at is not None and principal.expires_at <= datetime.now(UTC):
+            raise Disconnect(CloseCode.CREDENTIAL_EXPIRED)
+        return principal
+
+    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
+        """Whom the token proves, if there is one."""
+        return None if bearer is None else await self.tokens.verify(bearer)
+
+
+def _key(ticket: str) -> str:
+    """Who reads the store cannot connect with what is there."""
+    return f"ticket:{sha256(ticket.encode(errors='replace')).hexdigest()}"
+
+
+@auth_routes.post("/ticket", status_code=201)
+async def fetch_ticket(request: Request, principal: CurrentPrincipal) -> Ticket:
+    """A ticket for whom the token proves, good for one connection."""
+    tickets: Tickets = request.state.node.authenticator
+    return await tickets.issue(principal)
+
+
+@asynccontextmanager
+async def open_authenticator(coordination: Coordination) -> AsyncIterator[Authenticator]:
+    """The way in."""
+    async with open_tokens() as tokens:
+        yield Tickets(tokens, coordination)

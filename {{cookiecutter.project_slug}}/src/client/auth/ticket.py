@@ -1,0 +1,45 @@
+"""Authentication by a ticket."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlencode, urlsplit
+
+import httpx2
+
+from ..connection import Connection
+from .base import Auth
+
+TokenSource = Callable[[], Awaitable[str]]
+
+
+class Ticket:
+    """Gets a ticket for a token; asks its source for another when one has expired."""
+
+    def __init__(self, token: str | None, source: TokenSource | None) -> None:
+        self._token = token
+        self._source = source
+
+    async def prepare(self, url: str) -> tuple[str, Mapping[str, str]]:
+        """Have a token at hand."""
+        if self._token is None and self._source is not None:
+            self._token = await self._source()
+        parts = urlsplit(url)
+        base = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}"
+        bearer = {"Authorization": f"Bearer {self._token}"}
+        async with httpx2.AsyncClient() as http:
+            answer = await http.post(f"{base}/auth/ticket", headers=bearer)
+        return f"{url}?{urlencode(answer.json())}", {}
+
+    async def prove(self, connection: Connection) -> None:
+        """Be welcome."""
+        await connection.greeting
+
+    def renew(self) -> bool:
+        """Forget the token, if there is somebody to ask for another."""
+        if self._source is not None:
+            self._token = None
+        return self._source is not None
+
+
+def with_token(token: str | TokenSource) -> Auth:
+    """Prove who connects by a token, or by what an async function gives when one is needed."""
+    return Ticket(token, None) if isinstance(token, str) else Ticket(None, token)

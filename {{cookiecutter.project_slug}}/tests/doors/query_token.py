@@ -1,0 +1,15 @@
+"""The token stands in the URL."""
+
+from ..service import Service
+from .base import Shown
+
+
+class _Door:
+    async def show(self, service: Service, token: str | None) -> Shown:
+        return Shown(query={} if token is None else {"token": token})
+
+    async def renewal(self, service: Service, token: str) -> str | None:
+        return token
+
+
+door = _Door()
