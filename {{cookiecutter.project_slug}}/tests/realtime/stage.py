@@ -3,8 +3,9 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.auth.base import Principal
 from app.auth.revocation import Revocations
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
+from app.coordination.base import Coordination
 from app.coordination.memory import MemoryCoordination
 from app.history.base import Draft, Page, Store
 from app.history.memory import MemoryHistory
@@ -49,10 +51,12 @@ TALK = Namespace("talk", payload=Text, durable=True, presence=True)
 WIRE = Namespace("wire", payload=Json)
 
 
+@dataclass
 class Anybody:
-    """Takes every token for a name, except for `forged`."""
+    """Takes every token for a name, except for `forged`, and those that prove somebody special."""
 
-    ambient = False
+    tokens: Mapping[str, Principal] = field(default_factory=dict)
+    ambient: bool = False
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """Nobody yet."""
@@ -66,7 +70,7 @@ class Anybody:
         """Whoever it says."""
         if token == "forged":
             raise Disconnect(CloseCode.UNAUTHENTICATED)
-        return Principal(token)
+        return self.tokens.get(token) or Principal(token)
 
 
 class GatedHistory(MemoryHistory):
@@ -101,7 +105,9 @@ async def open_node(
     broker: Broker | None = None,
     history: Store | None = None,
     presence: Presence | None = None,
+    coordination: Coordination | None = None,
     namespaces: Sequence[Namespace] = (TALK, WIRE),
+    tokens: Mapping[str, Principal] | None = None,
     **limits: Any,
 ) -> AsyncIterator[Node]:
     """A node at work, of memory adapters where none are given."""
@@ -109,16 +115,14 @@ async def open_node(
     bounds = Limits(**{**hasty, **limits})
     kept = history or MemoryHistory(length=1000, seconds=3600)
     async with open_background() as background:
-        carrier, coordination = broker or MemoryBroker(), MemoryCoordination()
-        hub = Hub(
-            carrier, kept, presence or MemoryPresence(grace=0), coordination, bounds, background
-        )
+        carrier, facts = broker or MemoryBroker(), coordination or MemoryCoordination()
+        hub = Hub(carrier, kept, presence or MemoryPresence(grace=0), facts, bounds, background)
         wheel = Wheel()
         background.keep("wheel", wheel.run)
         directory = Directory(namespaces, kept, creates=False)
-        revocations = Revocations(coordination, carrier)
+        revocations = Revocations(facts, carrier)
         background.keep("guard", Guard(hub, revocations).run)
-        yield Node(hub, directory, Anybody(), revocations, wheel, bounds, Gate(bounds))
+        yield Node(hub, directory, Anybody(tokens or {}), revocations, wheel, bounds, Gate(bounds))
 
 
 class Peer:

@@ -27,13 +27,14 @@ class Point(BaseModel):
 OPEN = Namespace("open", payload=Json)
 LISTED = Namespace("listed", payload=Json, listed=True)
 READ_ONLY = Namespace("news", payload=Json, policy=Policy(publish=scope("write")))
+SHY = Namespace("shy", payload=Json, policy=Policy(presence=scope("write")))
 SECRET = Namespace("secret", payload=Json, listed=True, policy=Policy(subscribe=scope("write")))
 
 
 def directory(*, creates: bool) -> Directory:
     """A directory of these namespaces, without a room."""
     history = MemoryHistory(length=10, seconds=10)
-    return Directory((OPEN, LISTED, READ_ONLY, SECRET), history, creates=creates)
+    return Directory((OPEN, LISTED, READ_ONLY, SHY, SECRET), history, creates=creates)
 
 
 async def refusal(attempt: Any) -> tuple[str, str | None]:
@@ -93,6 +94,15 @@ async def test_in_development_who_enters_creates_but_who_reads_does_not() -> Non
     assert await rooms.readable(ANN, "listed:x") is LISTED
     assert await rooms.enter(ANN, "open:x") is OPEN
     assert [room.channel for room in await rooms.rooms.rooms()] == ["listed:x"]
+
+
+async def test_who_is_there_is_seen_by_those_who_may_see_it_and_read() -> None:
+    rooms = directory(creates=True)
+    assert await rooms.visible(WRITER, "shy:x") is SHY
+    assert await rooms.enter(ANN, "shy:x") is SHY
+    for attempt in (rooms.visible(ANN, "shy:x"), rooms.enter(ANN, "shy:x", True)):
+        assert await refusal(attempt) == ("forbidden", "presence")
+    assert await refusal(rooms.visible(ANN, "secret:x")) == ("forbidden", "channel")
 
 
 async def test_the_policy_decides_before_anything_else_is_said() -> None:

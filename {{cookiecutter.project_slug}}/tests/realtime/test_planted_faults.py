@@ -67,14 +67,19 @@ def be_live_a_turn_later(patch: pytest.MonkeyPatch) -> None:
 
 def be_live_too_early(patch: pytest.MonkeyPatch) -> None:
     """A subscriber gets what is live while the pages after its first one are still to come."""
-    go_on = Join._go_on
+    go_on, fall_behind = Join._go_on, Hub._fall_behind
 
     def eager(join: Join, *args: Any) -> Any:
         rest = go_on(join, *args)
         join.channel.live.add(join.session)
         return rest
 
+    def once(hub: Hub, channel: LocalChannel, session: Any) -> None:
+        if session not in channel.joins:  # else two joins of one session would get in their way
+            fall_behind(hub, channel, session)
+
     patch.setattr(Join, "_go_on", eager)
+    patch.setattr(Hub, "_fall_behind", once)
 
 
 def catch_up_from_here(patch: pytest.MonkeyPatch) -> None:

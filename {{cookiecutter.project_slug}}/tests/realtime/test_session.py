@@ -1,11 +1,27 @@
 """A session's commands when the parts below are slow or gone, and its end."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
-from app.auth.base import Principal
-from app.protocol.commands import Subscribe
+import pytest
 
-from .stage import GatedHistory, connected, open_node, welcomed
+from app.auth.base import Principal
+from app.auth.policy import Policy, scope
+from app.protocol.commands import Json, Subscribe
+from app.protocol.errors import CloseCode
+from app.realtime.namespaces import Namespace
+from app.realtime.session import notice_seconds
+
+from .stage import TALK, GatedHistory, connected, open_node, welcomed
+
+NEWS = Namespace("news", payload=Json, policy=Policy(subscribe=scope("read"), publish=scope("say")))
+
+
+def until(seconds: float, user: str = "ann", *scopes: str) -> Principal:
+    """Somebody whose credential is good for so long."""
+    end = datetime.now(UTC) + timedelta(seconds=seconds)
+    token_id = f"{user} for {seconds} s"
+    return Principal(user, scopes=frozenset(scopes), token_id=token_id, expires_at=end)
 
 
 async def test_a_command_that_takes_too_long_may_be_tried_again() -> None:
@@ -65,6 +81,7 @@ async def test_a_connection_ends_with_its_credential() -> None:
     ):
         welcome = await ann.hear()
         assert datetime.fromisoformat(welcome["expires_at"]) == soon
+        assert await ann.hear() == {"type": "expiring", "in_ms": pytest.approx(40, abs=2)}
         assert await ann.ended == (4100, "credential expired")
         assert datetime.now(UTC) >= soon
         assert (await bob.ask(type="ping"))["type"] == "pong"
@@ -164,3 +181,122 @@ async def test_what_is_lost_while_history_is_read_is_told_before_what_is_live() 
         assert [(await bob.hear())["type"] for _ in range(2)] == ["message", "lag"]
         await ann.ask(type="signal", channel="talk:x", kind="live")
         assert (await bob.hear())["kind"] == "live"
+
+
+@pytest.mark.parametrize(("left", "notice"), [(60.5, 12.1), (300.2, 60.0), (1.0, 0.2)])
+def test_a_client_is_told_a_minute_before_or_in_the_last_fifth(left: float, notice: float) -> None:
+    assert notice_seconds(left) == pytest.approx(notice)
+
+
+async def test_a_client_is_told_once_that_its_credential_ends() -> None:
+    async with open_node() as node, connected(node, until(1)) as ann:
+        await ann.hear()
+        expiring = await ann.hear()
+        assert (expiring["type"], 190 <= expiring["in_ms"] <= 200) == ("expiring", True)
+        await ann.ended
+        assert ann.said() == []
+
+
+async def test_a_refreshed_connection_outlives_its_first_credential() -> None:
+    tokens = {"later": until(600), "sooner": until(0.4)}
+    async with open_node(tokens=tokens) as node, connected(node, until(0.5)) as ann:
+        await ann.hear()
+        expiring = await ann.hear()
+        assert expiring["type"] == "expiring"
+        done = await ann.ask(type="refresh", token="later")
+        assert done["type"] == "ok"
+        assert datetime.fromisoformat(done["expires_at"]) == tokens["later"].expires_at
+        async with connected(node, until(0.5)) as another:
+            await another.ended  # by then the first credential of ann is long over
+        assert not ann.ended.done()
+        assert (await ann.ask(type="ping"))["type"] == "pong"
+        tokens["sooner"] = until(0.4)
+        assert (await ann.ask(type="refresh", token="sooner"))["type"] == "ok"
+        assert (await ann.ended)[0] == 4100
+
+
+async def test_a_refresh_that_proves_nothing_changes_nothing() -> None:
+    tokens = {"eve": until(600, "eve", "say")}
+    async with (
+        open_node(tokens=tokens, namespaces=[TALK, NEWS]) as node,
+        connected(node, until(600)) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.hear()
+        refused = await ann.ask(type="refresh", token="forged")
+        assert (refused["code"], refused["field"]) == ("unauthenticated", "token")
+        refused = await ann.ask(type="refresh", token="eve")
+        assert (refused["code"], refused["field"]) == ("forbidden", "token")
+        assert (await ann.ask(type="publish", channel="news:x", data=1))["code"] == "forbidden"
+        assert (await bob.ask(type="refresh", token="bob"))["code"] == "unsupported"
+        assert not ann.ended.done() and not bob.ended.done()
+
+
+async def test_a_refresh_takes_away_what_the_new_credential_does_not_allow() -> None:
+    tokens = {"less": until(600, "ann"), "more": until(600, "ann", "read", "say")}
+    async with (
+        open_node(tokens=tokens, namespaces=[TALK, NEWS]) as node,
+        connected(node, tokens["more"]) as ann,
+        connected(node, until(600, "bob", "say")) as bob,
+    ):
+        await ann.hear()
+        for channel in ("news:x", "talk:x"):
+            await ann.ask(type="subscribe", channel=channel)
+        assert (await ann.ask(type="publish", channel="news:x", data=1))["type"] == "ok"
+        await ann.hear_type("message")
+        ann.say(type="refresh", token="less", id="r")
+        ended = {"type": "unsubscribed", "channel": "news:x", "reason": "policy changed"}
+        assert [await ann.hear(), (await ann.hear())["type"]] == [ended, "ok"]
+        assert (await ann.ask(type="publish", channel="news:x", data=2))["code"] == "forbidden"
+        assert (await ann.ask(type="subscribe", channel="news:x"))["code"] == "forbidden"
+        assert (await bob.ask(type="publish", channel="news:x", data="gone"))["type"] == "ok"
+        await bob.ask(type="publish", channel="talk:x", data={"text": "still here"})
+        assert (await ann.hear())["channel"] == "talk:x"
+        await ann.ask(type="refresh", token="more")
+        assert (await ann.ask(type="subscribe", channel="news:x"))["type"] == "subscribed"
+
+
+async def test_a_revoked_credential_is_found_whenever_it_is_shown() -> None:
+    revoked = until(600)
+    tokens = {"revoked": revoked, "good": until(300)}
+    async with open_node(tokens=tokens) as node:
+        await node.revocations.revoke_token(revoked)
+        async with connected(node, revoked) as ann:
+            assert await ann.ended == (4504, "revoked")
+            assert ann.said() == []
+        async with connected(node, tokens["good"]) as ann:
+            await ann.hear()
+            ann.say(type="refresh", token="revoked")
+            assert await ann.ended == (4504, "revoked")
+        assert node.hub.sessions == {}
+
+
+async def test_what_a_revoked_client_had_said_already_is_not_carried_out() -> None:
+    async with (
+        open_node() as node,
+        connected(node, until(600)) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.hear()
+        await bob.ask(type="subscribe", channel="talk:x")
+        (session,) = [each for each in node.hub.sessions.values() if each.principal.user == "ann"]
+        for _ in range(3):
+            ann.say(type="publish", channel="talk:x", data={"text": "too late"})
+        session.end(CloseCode.REVOKED)
+        await ann.ended
+        await bob.ask(type="publish", channel="talk:x", data={"text": "alone"})
+        assert [each["data"]["text"] for each in bob.said()] in ([], ["alone"])
+        page = await bob.ask(type="history", channel="talk:x")
+        assert [each["data"]["text"] for each in page["messages"]] == ["alone"]
+
+
+async def test_who_connects_while_being_revoked_does_not_slip_by() -> None:
+    """Whenever it comes: the list is read after the session became known to the packet."""
+    for turns in range(12):
+        async with open_node() as node:
+            ann = until(600)
+            async with connected(node, ann) as peer:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await node.revocations.revoke_token(ann)
+                assert await peer.ended == (4504, "revoked")

@@ -1,4 +1,8 @@
-"""Who may do what in a namespace: rules that a principal meets or does not. Your first edit."""
+"""Who may do what in which kind of channel: your first edit.
+
+A rule is asked at every subscription, publication and look at who is there; one that changes its
+mind ends live subscriptions, at the latest after `APP_SWEEP_SECONDS`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +17,11 @@ Rule = Callable[[Principal, str], bool]
 def everyone(principal: Principal, channel: str) -> bool:
     """Whoever is connected, guests too."""
     return True
+
+
+def nobody(principal: Principal, channel: str) -> bool:
+    """Not even servers of yours."""
+    return False
 
 
 def owner(principal: Principal, channel: str) -> bool:
@@ -35,3 +44,9 @@ class Policy:
     """Also send signals, once subscribed."""
     presence: Rule = everyone
     """See who is there, of those who may subscribe."""
+
+
+CHAT = Policy()
+ECHO = Policy()
+PERSONAL = Policy(subscribe=owner, publish=scope("publish"), presence=nobody)
+"""`publish` is a scope of a token, which servers that know the API key have, too."""

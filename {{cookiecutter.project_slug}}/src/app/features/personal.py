@@ -1,6 +1,6 @@
 """Personal channels: what servers tell one user, on all of the user's devices."""
 
-from ..auth.policy import Policy, owner, scope
+from ..auth.policy import PERSONAL
 from ..protocol.commands import Json
 from ..realtime.namespaces import Namespace
 from .base import Feature
@@ -10,6 +10,6 @@ feature = Feature(
         "user",
         payload=Json,
         durable=True,
-        policy=Policy(subscribe=owner, publish=scope("publish")),
+        policy=PERSONAL,
     )
 )

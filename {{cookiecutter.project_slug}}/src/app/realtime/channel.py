@@ -59,11 +59,6 @@ class LocalChannel:
         """Whether nobody here needs the channel."""
         return not (self.live or self.joins)
 
-    def shows(self, session: "Session") -> bool:
-        """Whether a subscriber asked to see who is here."""
-        join = self.joins.get(session)
-        return session in self.watching if join is None else join.presence
-
     @property
     def incomplete(self) -> bool:
         """Whether something is known to be missing."""

@@ -16,7 +16,7 @@ from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
-from ..protocol.errors import CloseCode, Disconnect
+from ..protocol.errors import CloseCode, Disconnect, Unavailable
 from ..protocol.events import Roster, Unsubscribed
 from ..settings import Limits
 from ..tally import Tally
@@ -25,7 +25,7 @@ from .background import Background
 from .channel import LocalChannel
 from .committer import Committer, Outcome
 from .joining import Join
-from .mending import Mender
+from .mending import RETRY_SECONDS, Mender
 from .namespaces import Namespace
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Hub:
         self._committer = Committer(self.history, self.broker, self.deliver)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
         self._users = Tally(self.limits.connections_per_user)
+        self.background.spawn(self._heed())
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
@@ -92,8 +93,12 @@ class Hub:
     def recheck(self, session: "Session") -> None:
         """End the subscriptions that policy no longer allows, and say so."""
         for name, namespace in list(session.subscriptions.items()):
-            channel, policy = self.channels[name], namespace.policy
-            rules = [policy.subscribe, *([policy.presence] if channel.shows(session) else [])]
+            channel, policy = self.channels.get(name), namespace.policy
+            join = None if channel is None else channel.joins.get(session)
+            if channel is None or (join is not None and join.task is None):
+                continue  # It has yet to be answered, and was allowed a moment ago.
+            presence = session in channel.watching or (join is not None and join.presence)
+            rules = (policy.subscribe, policy.presence) if presence else (policy.subscribe,)
             if not all(rule(session.principal, name) for rule in rules):
                 self.unsubscribe(session, name)
                 session.reply(Unsubscribed(channel=name, reason="policy changed"))
@@ -215,8 +220,15 @@ class Hub:
                 if order.hits(session.id, session.principal):
                     session.end(CloseCode.REVOKED)
 
+    async def _heed(self) -> None:
+        """Follow what nodes tell each other, once the broker can be reached."""
+        while True:
+            try:
+                return await self.broker.follow([CONTROL])
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def _receive(self) -> None:
-        await self.broker.follow([CONTROL])
         async for delivery in self.broker.deliveries():
             if isinstance(delivery, Gap):
                 self._mender.gap.set()

@@ -29,7 +29,7 @@ Commands = Callable[[], Awaitable[AnyCommand | None]]
 """Gives the next command; None once the client is gone."""
 
 NOTICE_SECONDS = 60.0
-"""How long before its credential ends a client is told; sooner if it is good for little longer."""
+"""The most that a client is told before its credential ends."""
 
 
 @dataclass(eq=False, slots=True)
@@ -133,7 +133,7 @@ class Session:
             self._expiry.cancel()
         if self.principal.expires_at is not None:
             left = max((self.principal.expires_at - datetime.now(UTC)).total_seconds(), 0)
-            notice = min(NOTICE_SECONDS, left / 5)
+            notice = notice_seconds(left)
             warn = partial(self._warn, notice)
             self._expiry = self.node.wheel.schedule(left - notice, warn)
 
@@ -186,6 +186,11 @@ class Session:
             self.allowance.blame(refused)
         except Disconnect as ended:
             self.end(ended.code)
+
+
+def notice_seconds(left: float) -> float:
+    """How long before its end a client hears of it, of a credential that is good for so long."""
+    return min(NOTICE_SECONDS, left / 5)
 
 
 def _reply(command: Publish, outcome: Outcome) -> Frame:

@@ -1,0 +1,161 @@
+"""What no packet told: who was revoked, and which rule changed, is found by looking."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from app.auth.base import Principal
+from app.auth.policy import Policy
+from app.auth.revocation import CONTROL
+from app.broker.base import Packet
+from app.broker.memory import MemoryBroker
+from app.coordination.memory import MemoryCoordination
+from app.protocol.commands import Json
+from app.protocol.errors import Unavailable
+from app.realtime.guard import SLICE, Guard
+from app.realtime.namespaces import Namespace
+
+from .stage import connected, open_node, welcomed
+
+ANN = Principal("ann", token_id="t1")
+SOON = 0.01
+
+
+class Deaf(MemoryBroker):
+    """Delivers nothing."""
+
+    async def publish(self, packets: Sequence[Packet]) -> None:
+        """Lose it."""
+
+
+class Away(MemoryBroker):
+    """Cannot be reached."""
+
+    async def publish(self, packets: Sequence[Packet]) -> None:
+        """Raise."""
+        raise Unavailable
+
+
+class Slow(MemoryBroker):
+    """Follows a channel once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+
+    async def follow(self, channels: Collection[str]) -> None:
+        """Wait, except for what all nodes follow."""
+        if CONTROL not in channels:
+            await self.opened.wait()
+        await super().follow(channels)
+
+
+class Counting(MemoryCoordination):
+    """Notes how many facts it is asked for, and is away for the second and third question."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+        self.away = away
+
+    async def get(self, keys: Sequence[str]) -> Sequence[str | None]:
+        """The facts, or Unavailable."""
+        self.asked.append(len(keys))
+        if self.away and len(self.asked) in (2, 3):
+            raise Unavailable
+        return await super().get(keys)
+
+
+async def test_a_revocation_that_a_node_was_not_told_of_is_found() -> None:
+    for broker in (Deaf(), Away()):
+        async with (
+            open_node(broker=broker, sweep_seconds=SOON) as node,
+            connected(node, ANN) as ann,
+            welcomed(node, "bob") as bob,
+        ):
+            await node.revocations.revoke_user("ann")
+            assert await ann.ended == (4504, "revoked")
+            assert (await bob.ask(type="ping"))["type"] == "pong"
+
+
+async def test_a_look_that_fails_is_tried_again() -> None:
+    async with (
+        open_node(broker=Deaf(), coordination=Counting(away=True), sweep_seconds=SOON) as node,
+        connected(node, ANN) as ann,
+    ):
+        await ann.hear()
+        await node.revocations.revoke_user("ann")
+        assert (await ann.ended)[0] == 4504
+        assert node.hub.background.failing == set()
+
+
+async def test_a_rule_that_changed_its_mind_ends_live_subscriptions() -> None:
+    banned: set[str] = set()
+    fair = Policy(subscribe=lambda principal, channel: principal.user not in banned)
+    club = Namespace("club", payload=Json, policy=fair)
+    async with (
+        open_node(namespaces=[club], sweep_seconds=SOON) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        for each in (ann, bob):
+            await each.ask(type="subscribe", channel="club:x")
+        banned.add("bob")
+        ended = {"type": "unsubscribed", "channel": "club:x", "reason": "policy changed"}
+        assert await bob.hear() == ended
+        await ann.ask(type="publish", channel="club:x", data="not for bob")
+        assert (await bob.ask(type="ping"))["type"] == "pong"
+        refused = await bob.ask(type="signal", channel="club:x", kind="typing")
+        assert refused["code"] == "not_subscribed"
+
+
+async def test_who_may_not_see_who_is_there_any_more_is_told_nothing_more() -> None:
+    shy: set[str] = set()
+    policy = Policy(presence=lambda principal, channel: not shy)
+    club = Namespace("club", payload=Json, presence=True, policy=policy)
+    async with (
+        open_node(namespaces=[club], sweep_seconds=SOON) as node,
+        welcomed(node) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.ask(type="subscribe", channel="club:x", presence=True)
+        await bob.ask(type="subscribe", channel="club:x")
+        while (await ann.hear_type("join"))["user"]["id"] != "bob":
+            pass
+        shy.add("everybody")
+        assert (await ann.hear())["type"] == "unsubscribed"
+        refused = await ann.ask(type="subscribe", channel="club:x", presence=True)
+        assert (refused["code"], refused["field"]) == ("forbidden", "presence")
+        assert (await ann.ask(type="presence", channel="club:x"))["code"] == "forbidden"
+        assert (await ann.ask(type="subscribe", channel="club:x"))["type"] == "subscribed"
+        assert bob.silent
+
+
+async def test_a_subscription_that_is_on_its_way_is_left_alone() -> None:
+    """It was allowed a moment ago; the next look finds it where it is."""
+    broker, allowed = Slow(), [True]
+    club = Namespace("club", payload=Json, policy=Policy(subscribe=lambda *_: bool(allowed)))
+    async with open_node(broker=broker, namespaces=[club]) as node, welcomed(node) as ann:
+        ann.say(type="subscribe", channel="club:x", id="s")
+        while "club:x" not in node.hub.channels:
+            await asyncio.sleep(0)
+        allowed.clear()
+        (session,) = node.hub.sessions.values()
+        node.hub.recheck(session)
+        broker.opened.set()
+        assert (await ann.hear())["type"] == "subscribed"
+        node.hub.recheck(session)
+        assert (await ann.hear())["type"] == "unsubscribed"
+        assert node.hub.channels == {}
+
+
+async def test_many_are_looked_at_in_slices() -> None:
+    coordination = Counting()
+    async with open_node(coordination=coordination) as node, welcomed(node):
+        ((id, session),) = node.hub.sessions.items()
+        others = {str(number): session for number in range(SLICE)}
+        node.hub.sessions.update(others)
+        coordination.asked.clear()
+        await Guard(node.hub, node.revocations).look()
+        node.hub.sessions.clear()
+        node.hub.sessions[id] = session
+    assert coordination.asked == [2 * SLICE, 2]
