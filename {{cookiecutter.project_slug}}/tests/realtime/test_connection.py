@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from app.auth.base import Principal
 from app.protocol.commands import Subscribe
+from app.protocol.errors import Unavailable
+from app.realtime.connection import serve
 
 from ..conftest import Connect
 from ..protocol.malformed import CANARY, MALFORMED, ROOM
 from ..service import Connected, Service
 from ..shapes import Frame
-from .stage import connected, open_node
+from .stage import Peer, connected, open_node
 
 
 async def test_a_message_that_is_no_command_is_answered_and_costs_nobody_anything(
@@ -199,3 +201,14 @@ async def test_what_is_asked_for_by_the_path_comes_after_the_welcome() -> None:
         assert (await peer.hear())["type"] == "welcome"
         subscribed = await peer.hear()
         assert subscribed["type"] == "subscribed" and "id" not in subscribed
+
+
+async def test_who_cannot_be_looked_up_now_may_come_back() -> None:
+    async def identify() -> Principal | None:
+        raise Unavailable
+
+    async with open_node() as node:
+        peer = Peer()
+        await serve(node, peer, peer.inbox, identify, None)
+        assert await peer.ended == (4004, "internal error")
+        assert peer.said() == []

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Collection, Sequence
 
+import pytest
+
 from app.auth.base import Principal
 from app.auth.policy import Policy
 from app.auth.revocation import CONTROL
@@ -11,6 +13,7 @@ from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
 from app.protocol.commands import Json
 from app.protocol.errors import Unavailable
+from app.realtime import hub
 from app.realtime.guard import SLICE, Guard
 from app.realtime.namespaces import Namespace
 
@@ -49,6 +52,23 @@ class Slow(MemoryBroker):
         await super().follow(channels)
 
 
+class Late(MemoryBroker):
+    """Cannot be reached for the first two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+        self.heard = asyncio.Event()
+
+    async def follow(self, channels: Collection[str]) -> None:
+        """Raise, then follow."""
+        self.tries += 1
+        if self.tries < 3:
+            raise Unavailable
+        await super().follow(channels)
+        self.heard.set()
+
+
 class Counting(MemoryCoordination):
     """Notes how many facts it is asked for, and is away for the second and third question."""
 
@@ -77,7 +97,7 @@ async def test_a_revocation_that_a_node_was_not_told_of_is_found() -> None:
             assert (await bob.ask(type="ping"))["type"] == "pong"
 
 
-async def test_a_look_that_fails_is_tried_again() -> None:
+async def test_a_look_that_fails_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
     async with (
         open_node(broker=Deaf(), coordination=Counting(away=True), sweep_seconds=SOON) as node,
         connected(node, ANN) as ann,
@@ -85,7 +105,24 @@ async def test_a_look_that_fails_is_tried_again() -> None:
         await ann.hear()
         await node.revocations.revoke_user("ann")
         assert (await ann.ended)[0] == 4504
-        assert node.hub.background.failing == set()
+    said = capsys.readouterr().out
+    assert "who was revoked cannot be asked for" in said
+    assert "failed" not in said
+
+
+async def test_a_node_that_could_not_listen_at_first_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "RETRY_SECONDS", 0.01)
+    broker = Late()
+    async with (
+        open_node(broker=broker, sweep_seconds=3600) as node,
+        connected(node, ANN) as ann,
+    ):
+        await ann.hear()
+        await broker.heard.wait()
+        await node.revocations.revoke_user("ann")
+        assert await ann.ended == (4504, "revoked")
 
 
 async def test_a_rule_that_changed_its_mind_ends_live_subscriptions() -> None:

@@ -259,7 +259,7 @@ async def test_a_refresh_takes_away_what_the_new_credential_does_not_allow() -> 
 async def test_a_revoked_credential_is_found_whenever_it_is_shown() -> None:
     revoked = until(600)
     tokens = {"revoked": revoked, "good": until(300)}
-    async with open_node(tokens=tokens) as node:
+    async with open_node(tokens=tokens, sweep_seconds=3600) as node:
         await node.revocations.revoke_token(revoked)
         async with connected(node, revoked) as ann:
             assert await ann.ended == (4504, "revoked")
@@ -293,7 +293,7 @@ async def test_what_a_revoked_client_had_said_already_is_not_carried_out() -> No
 async def test_who_connects_while_being_revoked_does_not_slip_by() -> None:
     """Whenever it comes: the list is read after the session became known to the packet."""
     for turns in range(12):
-        async with open_node() as node:
+        async with open_node(sweep_seconds=3600) as node:
             ann = until(600)
             async with connected(node, ann) as peer:
                 for _ in range(turns):

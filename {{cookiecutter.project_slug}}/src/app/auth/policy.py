@@ -19,11 +19,6 @@ def everyone(principal: Principal, channel: str) -> bool:
     return True
 
 
-def nobody(principal: Principal, channel: str) -> bool:
-    """Not even servers of yours."""
-    return False
-
-
 def owner(principal: Principal, channel: str) -> bool:
     """The user whose personal channel it is."""
     return channel == personal_channel(principal.user)
@@ -48,5 +43,5 @@ class Policy:
 
 CHAT = Policy()
 ECHO = Policy()
-PERSONAL = Policy(subscribe=owner, publish=scope("publish"), presence=nobody)
+PERSONAL = Policy(subscribe=owner, publish=scope("publish"), presence=owner)
 """`publish` is a scope of a token, which servers that know the API key have, too."""

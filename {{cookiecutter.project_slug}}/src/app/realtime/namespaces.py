@@ -68,10 +68,10 @@ class Directory:
 
     async def visible(self, principal: Principal, channel: str) -> Namespace:
         """The same, where the principal may also see who is there."""
-        namespace = self._kind(channel)
+        namespace = await self.readable(principal, channel)
         if not namespace.policy.presence(principal, channel):
             raise CommandError(ErrorCode.FORBIDDEN, "you may not see who is here", field="presence")
-        return await self.readable(principal, channel)
+        return namespace
 
     async def writable(self, principal: Principal, channel: str) -> Namespace:
         """The namespace of a channel that exists and that the principal may publish to."""
