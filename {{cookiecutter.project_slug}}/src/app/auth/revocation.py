@@ -71,12 +71,14 @@ class Revocations:
         if principal.token_id is not None and principal.expires_at is not None:
             left = (principal.expires_at - datetime.now(UTC)).total_seconds()
             await self.coordination.put(_token(principal.token_id), "", max(left, 0) + 1)
+            log.info("token revoked", user=principal.user)
             await self._tell_all(Order(token_id=principal.token_id))
 
     async def revoke_user(self, user: str) -> None:
         """Refuse all that was issued to a user until now, and end the user's connections."""
         now = datetime.now(UTC)
         await self.coordination.put(_user(user), now.isoformat(), LONGEST_SECONDS)
+        log.info("user revoked", user=user)
         await self._tell_all(Order(user=user, issued_until=now))
 
     async def end(self, session: str) -> None:
