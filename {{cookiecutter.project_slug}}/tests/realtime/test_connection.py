@@ -203,7 +203,9 @@ async def test_what_is_asked_for_by_the_path_comes_after_the_welcome() -> None:
         assert subscribed["type"] == "subscribed" and "id" not in subscribed
 
 
-async def test_who_cannot_be_looked_up_now_may_come_back() -> None:
+async def test_who_cannot_be_looked_up_now_may_come_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     async def identify() -> Principal | None:
         raise Unavailable
 
@@ -212,3 +214,4 @@ async def test_who_cannot_be_looked_up_now_may_come_back() -> None:
         await serve(node, peer, peer.inbox, identify, None)
         assert await peer.ended == (4004, "internal error")
         assert peer.said() == []
+    assert "session failed" not in capsys.readouterr().out
