@@ -14,13 +14,16 @@ from ..protocol.errors import CloseCode, Disconnect
 from .base import Authenticator, Principal
 from .secret import signing_secret
 
+AMBIENT = False
+"""Whether browsers send what proves a user unasked."""
+
 auth_routes = APIRouter()
 
 
 class Guests:
     """Gives each connection an identity of its own, or an earlier one back."""
 
-    ambient = False
+    ambient = AMBIENT
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """A new guest."""
