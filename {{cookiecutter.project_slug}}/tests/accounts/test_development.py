@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from websockets.asyncio.client import connect
 
 from app.accounts.development import SignInSettings
 
-from ..service import API_KEY, Service, Wire, environment
+from ..doors import open_door
+from ..service import API_KEY, Service, Wire, environment, knock
 
 SECRET = "a secret of 32 characters or more"
 
@@ -28,9 +28,12 @@ async def test_any_name_signs_in_with_any_password(
         assert answer.status_code == 200
         token = answer.json()
         assert (token["token_type"], token["expires_in"]) == ("bearer", 3600)
-        async with connect(service.ws) as connection:
-            welcome = await Wire(connection).ask(type="auth", token=token["access_token"])
-            assert welcome["user"] == {"id": name.strip(), "name": name.strip()}
+        shown = await open_door().show(service, token["access_token"])
+        async with await knock(service, shown) as connection:
+            wire = Wire(connection)
+            if shown.message is not None:
+                await wire.say(**shown.message)
+            assert (await wire.hear())["user"] == {"id": name.strip(), "name": name.strip()}
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 65, "a\nb", "a\0b", "a\u202eb", "\t"])
