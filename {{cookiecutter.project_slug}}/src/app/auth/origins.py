@@ -36,7 +36,8 @@ def canonical(origin: str) -> str | None:
 
 def _origin(text: str) -> str:
     if (origin := canonical(text.lower())) is None:
-        raise ValueError(f"{text!r} is no origin: write https://app.example.com, or with a port")
+        shown = text.rpartition("@")[2]
+        raise ValueError(f"{shown!r} is no origin: write https://app.example.com, or with a port")
     return origin
 
 
