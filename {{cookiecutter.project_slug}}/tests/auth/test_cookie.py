@@ -8,7 +8,7 @@ from time import time
 import httpx2
 import pytest
 from jose import jwt
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.auth.cookie import LARGEST, CookieSettings
 from app.settings import complaints
@@ -53,16 +53,16 @@ async def http(strict: Service) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def first(service: Service, headers: Mapping[str, str]) -> str | int:
-    """Whom a connection with these headers is welcomed as; else the close code, or the status."""
+    """What a connection with these headers hears first; else the close code, or the status."""
     try:
         wire = Wire(await knock(service, Shown(headers=headers)))
     except InvalidStatus as refused:
         return refused.response.status_code
     async with wire.connection:
-        async for message in wire.connection:
-            wire.welcome = {"type": "welcome"}
-            return "welcome" if b'"welcome"' in str(message).encode() else str(message)
-    return wire.connection.close_code or 0
+        try:
+            return str((await wire.hear())["type"])
+        except ConnectionClosed:
+            return wire.connection.close_code or 0
 
 
 # what it looks like
