@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app.adapters import AMBIENT
@@ -141,13 +142,18 @@ async def test_where_none_is_named_pages_elsewhere_may_not(service: Service) -> 
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+def layers(app: FastAPI) -> list[str]:
+    """What a request passes through, the first one first."""
+    return [getattr(each.cls, "__name__", "") for each in app.user_middleware]
+
+
 def test_sockets_do_not_pass_through_what_pages_need_for_rest(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It would be one more coroutine for as long as each connection lasts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("APP_ALLOWED_ORIGINS", raising=False)
-    assert CORSMiddleware not in [each.cls for each in create_app().user_middleware]
+    assert CORSMiddleware.__name__ not in layers(create_app())
     monkeypatch.setenv("APP_ALLOWED_ORIGINS", PAGE)
-    layers = [each.cls for each in create_app().user_middleware]
-    assert layers.index(Sockets) < layers.index(CORSMiddleware)
+    outside, inside = Sockets.__name__, CORSMiddleware.__name__
+    assert layers(create_app()).index(outside) < layers(create_app()).index(inside)

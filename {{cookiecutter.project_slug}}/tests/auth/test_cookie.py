@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from http.cookies import SimpleCookie
-from pathlib import Path
 from time import time
 
 import httpx2
