@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.auth.base import Principal
 from app.auth.ticket import LONGEST, TICKET_SECONDS, Tickets
-from app.auth.tokens import Tokens, sign
+from app.auth.tokens import open_tokens, sign
 from app.coordination.memory import MemoryCoordination
 from app.protocol.errors import CloseCode, Disconnect
 
@@ -157,7 +157,8 @@ async def ends_with(code: CloseCode) -> AsyncIterator[None]:
 async def verified(seconds: int = 3600) -> Principal:
     """Whom a token proves that is good for so long."""
     scopes = frozenset({"publish", "notify"})
-    return await Tokens().verify(sign("ann", name="Ann", scopes=scopes, seconds=seconds))
+    async with open_tokens() as tokens:
+        return await tokens.verify(sign("ann", name="Ann", scopes=scopes, seconds=seconds))
 
 
 async def test_it_stands_for_whom_the_token_proved_with_all_that_goes_with_it(
