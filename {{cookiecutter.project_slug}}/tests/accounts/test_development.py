@@ -28,6 +28,7 @@ async def test_any_name_signs_in_with_any_password(
     for name in ("zoe", " Zoë 👋 ", "x" * 64, "auth0|1"):
         answer = await signed_in(visitor, username=name)
         assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
         token = answer.json()
         assert (token["token_type"], token["expires_in"]) == ("bearer", 3600)
         shown = await open_door().show(service, token["access_token"])
