@@ -155,7 +155,8 @@ class Connector:
         while connection.lost is None:
             refused: CommandRefused | ConnectionLost
             try:
-                return await self._auth.refresh(self._url, connection)
+                await self._auth.refresh(self._url, connection)
+                return
             except OSError as error:
                 refused = ConnectionLost(1006, f"no credential: {error}")
             except (CommandRefused, ConnectionLost) as error:

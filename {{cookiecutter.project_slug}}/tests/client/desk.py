@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,23 +18,26 @@ class Asked:
     def __init__(self, head: str, writer: asyncio.StreamWriter) -> None:
         line, *headers = head.split("\r\n")
         self.path = line.split()[1]
-        self.headers = {name.lower(): value for name, value in (h.split(": ", 1) for h in headers)}
+        self.headers = {
+            name.lower(): value for name, value in (each.split(": ", 1) for each in headers)
+        }
+        self.done = asyncio.Event()
         self._writer = writer
 
-    async def answers(
-        self, status: int, body: Any = None, headers: Mapping[str, str] | None = None
+    def answers(
+        self, status: int, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         """Answer with some JSON."""
         payload = json.dumps(body).encode()
-        fields = {"Content-Length": str(len(payload)), "Connection": "close"} | {**headers or {}}
+        fields = {"Content-Length": str(len(payload)), "Connection": "close", **headers}
         head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
         head += [f"{name}: {value}" for name, value in fields.items()]
         self._writer.write("\r\n".join([*head, "", ""]).encode() + payload)
-        await self.hangs_up()
+        self.hangs_up()
 
-    async def hangs_up(self) -> None:
+    def hangs_up(self) -> None:
         """End the connection."""
-        self._writer.close()
+        self.done.set()
 
 
 class Desk:
@@ -52,26 +56,38 @@ class Desk:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"POST "):
-            self._asked.put_nowait(Asked(head.decode().strip(), writer))
-            return
-        upstream, downstream = await asyncio.open_connection("127.0.0.1", self._port)
-        downstream.write(head)
-        await asyncio.gather(_copy(reader, downstream), _copy(upstream, writer))
+        with closing(writer):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"POST "):
+                asked = Asked(head.decode().strip(), writer)
+                self._asked.put_nowait(asked)
+                await asked.done.wait()
+                return
+            upstream, downstream = await asyncio.open_connection("127.0.0.1", self._port)
+            with closing(downstream):
+                downstream.write(head)
+                await asyncio.gather(_copy(reader, downstream), _copy(upstream, writer))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
+    with closing(writer), suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
 
 
 @asynccontextmanager
 async def attended(server: ScriptedServer) -> AsyncIterator[Desk]:
     """A desk before a server, whose address is the desk's from now on."""
     desk = Desk(server)
-    async with await asyncio.start_server(desk.handle, "127.0.0.1", 0) as front:
-        host, port = front.sockets[0].getsockname()
-        server.url = f"ws://{host}:{port}/ws"
-        yield desk
+    async with asyncio.TaskGroup() as tasks:
+        serving: set[asyncio.Task[None]] = set()
+
+        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            serving.add(tasks.create_task(desk.handle(reader, writer)))
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as front:
+            host, port = front.sockets[0].getsockname()
+            server.url = f"ws://{host}:{port}/ws"
+            yield desk
+        for task in serving:
+            task.cancel()

@@ -23,7 +23,8 @@ class Cookie(TokenAuth):
     async def prepare(self, url: str) -> tuple[str, Mapping[str, str]]:
         """The headers that a browser would send."""
         answer = await post(url, "auth/session", await self.token(), self._ssl)
-        cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+        given = answer.headers.get_list("Set-Cookie")
+        cookies = "; ".join(each.partition(";")[0] for each in given)
         own = f"http{urlsplit(url).scheme.removeprefix('ws')}://{urlsplit(url).netloc}"
         return url, {"Cookie": cookies, "Origin": self._origin or own}
 
