@@ -62,6 +62,7 @@ export class SignIn {
     this.#store({ username, password });
     const body = new URLSearchParams({ grant_type: "password", username, password });
     const answer = await fetchAs("/auth/token", { body });
+    this.#fresh = true;
     if (answer.ok) {
       const { access_token, expires_in } = await answer.json();
       const expires = Date.now() + expires_in * 1000;
@@ -70,7 +71,6 @@ export class SignIn {
       this.#store({ pasted: true });
       this.#store({ token: await this.#hand(await this.#ask()), expires: undefined });
     } else throw refusal(answer);
-    this.#fresh = true;
   }
 
   get #stored() {
