@@ -52,7 +52,7 @@ def new_service(
 def service(
     request: pytest.FixtureRequest, new_service: Callable[..., Service]
 ) -> Iterator[Service]:
-    service = new_service(request.param)
+    service = new_service(request.param, APP_JWT_SECRET="a secret of the tests " * 2)
     service.start()
     yield service
     service.kill()
@@ -322,52 +322,41 @@ def test_it_fits_a_phone(service: Service, window: Open) -> None:
     expect(page.locator("#details")).to_be_hidden()
 
 
-def test_tabs_of_one_browser_are_one_user_where_a_cookie_says_who(
-    new_service: Callable[..., Service], window: Open
+@pytest.mark.parametrize("service", ["cookie"], indirect=True)
+def test_tabs_of_a_browser_are_one_user_where_it_shows_who_that_is(
+    service: Service, window: Open
 ) -> None:
     from playwright.sync_api import expect
 
-    service = new_service("cookie")
-    service.start()
-    try:
-        one = window(service.url)
-        two = Window(one.context).open(service.url)
-        assert one.users == two.users
-        expect(two.page.locator("#people li")).to_have_count(1)
-        with two.page.expect_request("**/api/rooms") as asked:
-            two.page.get_by_label("New room").fill("Night shift")
-            two.page.get_by_label("New room").press("Enter")
-        assert "authorization" not in asked.value.headers
-        expect(two.page.locator("#room")).to_have_text("Night shift")
-        assert two.problems == []
-    finally:
-        service.kill()
+    one = window(service.url)
+    two = Window(one.context).open(service.url)
+    assert one.users == two.users
+    expect(two.page.locator("#people li")).to_have_count(1)
+    with two.page.expect_request("**/api/rooms") as asked:
+        two.page.get_by_label("New room").fill("Night shift")
+        two.page.get_by_label("New room").press("Enter")
+    assert "authorization" not in asked.value.headers
+    expect(two.page.locator("#room")).to_have_text("Night shift")
+    assert two.problems == []
 
 
-@pytest.mark.parametrize("auth", SIGNED)
-def test_it_signs_in_anew_before_its_credential_ends(
-    new_service: Callable[..., Service], window: Open, auth: str
-) -> None:
+@pytest.mark.parametrize("service", SIGNED, indirect=True)
+def test_it_signs_in_anew_before_its_credential_ends(service: Service, window: Open) -> None:
     from playwright.sync_api import expect
 
-    service = new_service(auth, APP_JWT_SECRET="a secret of the tests " * 2)
-    service.start()
+    token = service.sign_in("ada")
 
     def sign_in(route: "Route") -> None:
-        token = {"access_token": service.sign("ada", seconds=4), "expires_in": 4}
-        route.fulfill(json=token)
+        route.fulfill(json={"access_token": service.shorten(token, 5), "expires_in": 5})
 
-    try:
-        one, two = window(service.url), window(service.url, sign_in=sign_in)
-        lines = two.page.locator("#log li")
-        for number in range(3):
-            expect(lines.filter(has_text="Signed in anew")).to_have_count(number + 1)
-            one.say(f"message {number}")
-        two.shows("message 0", "message 1", "message 2")
-        expect(lines.filter(has_text="Lost")).to_have_count(0)
-        assert set(two.users) == {"ada"}
-    finally:
-        service.kill()
+    one, two = window(service.url), window(service.url, sign_in=sign_in)
+    lines = two.page.locator("#log li")
+    for number in range(2):
+        expect(lines.filter(has_text="Signed in anew")).to_have_count(number + 1)
+        one.say(f"message {number}")
+    two.shows("message 0", "message 1")
+    expect(lines.filter(has_text="Lost")).to_have_count(0)
+    assert set(two.users) == {"ada"}
 
 
 @pytest.mark.parametrize("auth", SIGNED)
@@ -380,7 +369,8 @@ def test_where_nobody_signs_in_a_token_can_be_pasted(
     service.start()
     token = service.sign_in("ada")
     service.kill()
-    service.start(APP_ENVIRONMENT="production", APP_DEMO="true")
+    origins = {"APP_ALLOWED_ORIGINS": service.url}
+    service.start(APP_ENVIRONMENT="production", APP_DEMO="true", **origins)
     context = browser.new_context()
     try:
         page = context.new_page()
