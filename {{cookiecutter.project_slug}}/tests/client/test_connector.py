@@ -64,8 +64,10 @@ class Refreshing(Greeted):
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
+        self.asked = 0
 
     async def refresh(self, url: str, connection: Connection) -> None:
+        self.asked += 1
         if self._errors:
             raise self._errors.pop(0)
         await connection.command("refresh", token="t")
@@ -367,12 +369,15 @@ class TestRefreshing:
     async def test_a_refusal_is_final_and_the_connection_serves_until_its_end(
         self, scene: Scene, error: Exception
     ) -> None:
-        async with scene.subscribed(options={"auth": Refreshing(error)}) as (client, peer, room):
+        auth = Refreshing(error)
+        async with scene.subscribed(options={"auth": auth}) as (client, peer, room):
             await peer.says("expiring", in_ms=60000)
             await peer.publishes(1)
             assert await offsets(room, 1) == [1]
+            scene.clock.advance(20)
             asking = asyncio.create_task(client.presence(LOBBY))
-            await peer.hears("presence")  # and no refresh before it
+            await peer.hears("presence")
+            assert auth.asked == 1
             await peer.closes(4100, "credential expired")
             with pytest.raises(Closed, match="4100 credential expired"):
                 await soon(asking)
@@ -387,6 +392,7 @@ class TestRefreshing:
             peer = await scene.reconnects()
             asking = asyncio.create_task(client.presence(LOBBY))
             await peer.hears("presence")
+            assert auth.asked == 1
             asking.cancel()
 
     async def test_an_error_of_the_source_ends_the_client(self, scene: Scene) -> None:
