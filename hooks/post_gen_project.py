@@ -18,8 +18,8 @@ def chosen(prompt: str) -> Callable[[Path], bool]:
     return lambda path: path.stem in (ANSWERS[prompt], "__init__", "base")
 
 
-ROOTS = ("app.__main__", "app.main")
-"""Where the service starts: a module of `app` stays if one of these leads to it by imports."""
+ROOTS = ("app.__main__", "app.main", "client.__main__", f"client.auth.{ANSWERS['auth']}")
+"""Where service and client start: a module stays if one of these leads to it by imports."""
 
 REFERENCE = "memory"
 """The adapters of this name stay in every project: the contract tests compare others to them."""
@@ -27,8 +27,10 @@ REFERENCE = "memory"
 KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "licenses/*": lambda path: path.name == ANSWERS["license"],
     "src/app/http/demo/auth/*.js": chosen("auth"),
-    "src/client/auth/*.py": chosen("auth"),
+    "src/app/http/demo/sign_in.js": lambda path: ANSWERS["auth"] != "none",
+    "src/app/http/demo/token.js": lambda path: ANSWERS["auth"] != "none",
     "tests/auth/provider.py": lambda path: ANSWERS["auth"] != "none",
+    "tests/client/desk.py": lambda path: ANSWERS["auth"] in ("ticket", "cookie"),
     "tests/doors/*.py": chosen("auth"),
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
@@ -101,7 +103,7 @@ def remove_unchosen() -> None:
     references = [name for name in known if name.rpartition(".")[2] == REFERENCE]
     kept = reachable(known, (*ROOTS, *references))
     for name, path in known.items():
-        if name.partition(".")[0] == "app" and name not in kept:
+        if name not in kept:
             remove(path)
 
 

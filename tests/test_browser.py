@@ -14,12 +14,17 @@ from .browser import Service, Window, open_browser
 from .options import CHOICES, ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 Open = Callable[..., Window]
 
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
+
+once = pytest.mark.parametrize("service", CHOICES["auth"][:1], indirect=True)
+"""For what does not depend on how a connection proves who it is."""
+
+SIGNED = [auth for auth in CHOICES["auth"] if auth != "none"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def new_service(
 def service(
     request: pytest.FixtureRequest, new_service: Callable[..., Service]
 ) -> Iterator[Service]:
-    service = new_service(request.param)
+    service = new_service(request.param, APP_JWT_SECRET="a secret of the tests " * 2)
     service.start()
     yield service
     service.kill()
@@ -58,11 +63,19 @@ def window(browser: "Browser") -> Iterator[Open]:
     """Opens windows; at the end none of them may have had an error, of the policy or of its own."""
     windows: list[Window] = []
 
-    def window(url: str, *, user: str | None = None, **options: Any) -> Window:
+    def window(
+        url: str,
+        *,
+        user: str | None = None,
+        sign_in: Callable[["Route"], None] | None = None,
+        **options: Any,
+    ) -> Window:
         context = browser.new_context(**{"viewport": DESK, "locale": "en-GB"} | options)
         if user is not None:
             credentials = json.dumps(json.dumps({"username": user, "password": "any"}))
             context.add_init_script(f"sessionStorage.credentials ??= {credentials}")
+        if sign_in is not None:
+            context.route("**/auth/token", sign_in)
         windows.append(Window(context))
         return windows[-1].open(url)
 
@@ -127,6 +140,7 @@ def test_a_cut_connection_recovers_without_hole_or_repeat(service: Service, wind
     two.shows(*order)
 
 
+@once
 def test_one_can_watch_a_recovery(service: Service, window: Open) -> None:
     one = window(service.url, user="Ada Lovelace", device_scale_factor=2)
     two = window(service.url, user="Grace Hopper")
@@ -151,8 +165,7 @@ def test_one_can_watch_a_recovery(service: Service, window: Open) -> None:
     one.shows(*said)
     two.page.locator("#text").press_sequentially("Now")
     one.page.get_by_text("is typing").wait_for()
-    # The user can be chosen only where the page signs in.
-    if (picture := os.environ.get("BROWSER_PICTURE")) and one.users[-1] == "Ada Lovelace":
+    if picture := os.environ.get("BROWSER_PICTURE"):
         one.page.screenshot(path=picture)
 
 
@@ -194,6 +207,7 @@ def test_a_reload_keeps_the_user_and_the_conversation(service: Service, window: 
     assert one.users[-1] in one.users[:-1]
 
 
+@once
 def test_older_messages_come_page_by_page(service: Service, window: Open) -> None:
     texts = [f"message {number}" for number in range(1, 121)]
     for text in texts:
@@ -214,6 +228,7 @@ def test_older_messages_come_page_by_page(service: Service, window: Open) -> Non
     older.wait_for(state="hidden")
 
 
+@once
 def test_what_looks_like_markup_is_text(service: Service, window: Open) -> None:
     from playwright.sync_api import expect
 
@@ -233,6 +248,7 @@ def test_what_looks_like_markup_is_text(service: Service, window: Open) -> None:
         assert each.page.title() == title
 
 
+@once
 def test_everything_can_be_done_by_keyboard(service: Service, window: Open) -> None:
     from playwright.sync_api import expect
 
@@ -279,6 +295,7 @@ def test_everything_can_be_done_by_keyboard(service: Service, window: Open) -> N
     tab_to("#log")
 
 
+@once
 def test_it_fits_a_phone(service: Service, window: Open) -> None:
     from playwright.sync_api import expect
 
@@ -305,16 +322,55 @@ def test_it_fits_a_phone(service: Service, window: Open) -> None:
     expect(page.locator("#details")).to_be_hidden()
 
 
-def test_where_nobody_signs_in_a_token_can_be_pasted(
-    new_service: Callable[..., Service], browser: "Browser", window: Open
+@pytest.mark.parametrize("service", ["cookie"], indirect=True)
+def test_tabs_of_a_browser_are_one_user_where_it_shows_who_that_is(
+    service: Service, window: Open
 ) -> None:
     from playwright.sync_api import expect
 
-    service = new_service("first_message", APP_JWT_SECRET="a secret of the tests " * 2)
+    one = window(service.url)
+    two = Window(one.context).open(service.url)
+    assert one.users == two.users
+    expect(two.page.locator("#people li")).to_have_count(1)
+    with two.page.expect_request("**/api/rooms") as asked:
+        two.page.get_by_label("New room").fill("Night shift")
+        two.page.get_by_label("New room").press("Enter")
+    assert "authorization" not in asked.value.headers
+    expect(two.page.locator("#room")).to_have_text("Night shift")
+    assert two.problems == []
+
+
+@pytest.mark.parametrize("service", SIGNED, indirect=True)
+def test_it_signs_in_anew_before_its_credential_ends(service: Service, window: Open) -> None:
+    from playwright.sync_api import expect
+
+    token = service.sign_in("ada")
+
+    def sign_in(route: "Route") -> None:
+        route.fulfill(json={"access_token": service.shorten(token, 5), "expires_in": 5})
+
+    one, two = window(service.url), window(service.url, sign_in=sign_in)
+    lines = two.page.locator("#log li")
+    for number in range(2):
+        expect(lines.filter(has_text="Signed in anew")).to_have_count(number + 1)
+        one.say(f"message {number}")
+    two.shows("message 0", "message 1")
+    expect(lines.filter(has_text="Lost")).to_have_count(0)
+    assert set(two.users) == {"ada"}
+
+
+@pytest.mark.parametrize("auth", SIGNED)
+def test_where_nobody_signs_in_a_token_can_be_pasted(
+    new_service: Callable[..., Service], browser: "Browser", auth: str
+) -> None:
+    from playwright.sync_api import expect
+
+    service = new_service(auth, APP_JWT_SECRET="a secret of the tests " * 2)
     service.start()
     token = service.sign_in("ada")
     service.kill()
-    service.start(APP_ENVIRONMENT="production", APP_DEMO="true")
+    origins = {"APP_ALLOWED_ORIGINS": service.url}
+    service.start(APP_ENVIRONMENT="production", APP_DEMO="true", **origins)
     context = browser.new_context()
     try:
         page = context.new_page()

@@ -4,6 +4,7 @@ The modules are served to an origin without HTTPS, where browsers withhold a par
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +30,7 @@ START = """async (mode) => {
     window.tell = (target, ...types) => types.forEach((type) =>
         target.addEventListener(type, ({ detail }) => story.push({ ...detail, type })));
     window.client = new Client("/ws", new Authentication(async () => "pasted"));
-    tell(client, "state", "moving", "error");
+    tell(client, "state", "moving", "renewed", "error");
     client.connect();
 }"""
 FOLLOW = """(channel) => tell(
@@ -52,6 +53,7 @@ class Peer:
 
     def __init__(self, route: "WebSocketRoute") -> None:
         self._route = route
+        self.url = route.url
         self.said: list[dict[str, Any]] = []
         self.left = False
         route.on_message(lambda text: self.said.append(json.loads(text)))
@@ -85,8 +87,14 @@ class Script:
         self.peers: list[Peer] = []
         self.tokens: list[str] = []
         self.token_status = 200
+        self.shown: list[tuple[str, str]] = []
+        """What was asked over HTTP with a token, and with which."""
+        self.refusals: list[int] = []
+        """The statuses with which the next of these are refused."""
         page.route(f"{ORIGIN}/**", self._serve)
-        page.route_web_socket("**/ws", lambda route: self.peers.append(Peer(route)))
+        page.route_web_socket(
+            re.compile(r"/ws(\?|$)"), lambda route: self.peers.append(Peer(route))
+        )
         page.add_init_script(f"Math.random = () => {random}")
         page.goto(f"{ORIGIN}/")
         page.evaluate(START, mode)
@@ -97,6 +105,10 @@ class Script:
             self.tokens.append(f"token {len(self.tokens) + 1}")
             token = {"access_token": self.tokens[-1], "token_type": "bearer", "expires_in": 3600}
             route.fulfill(status=self.token_status, json=token)
+        elif path.startswith("/auth/"):
+            self.shown.append((path, route.request.headers["authorization"]))
+            status = self.refusals.pop(0) if self.refusals else 200
+            route.fulfill(status=status, json={"ticket": f"ticket {len(self.shown)}"})
         elif path == "/":
             route.fulfill(body="<!doctype html>", content_type="text/html")
         else:
@@ -547,6 +559,141 @@ def test_the_user_is_asked_where_nobody_signs_in(page: "Page") -> None:
     script.token_status = 404
     page.evaluate(START, "first_message")
     assert script.command(script.peer(1), "auth")["token"] == "pasted"
+
+
+def test_a_token_stands_in_the_url(page: "Page") -> None:
+    script = Script(page, "query_token")
+    script.peer(0).welcome("ada")
+    script.event("state", state="connected")
+    assert script.peers[0].url == "ws://demo.test/ws?token=token+1"
+
+
+def test_every_connection_has_a_ticket_of_its_own(page: "Page") -> None:
+    script = Script(page, "ticket")
+    script.peer(0).close(4101, "ticket spent")
+    script.peer(1).welcome("ada")
+    script.event("state", state="connected")
+    script.peers[1].close(1006)
+    urls = [script.peer(number).url.partition("?")[2] for number in range(3)]
+    assert urls == ["ticket=ticket+1", "ticket=ticket+2", "ticket=ticket+3"]
+    assert script.shown == [("/auth/ticket", "Bearer token 1")] * 3
+
+
+@pytest.mark.parametrize("mode", ["ticket", "cookie"])
+def test_a_new_token_that_is_refused_over_http_is_the_end(page: "Page", mode: str) -> None:
+    script = Script(page, "none")
+    script.refusals += [503, 401]
+    page.evaluate(START, mode)
+    script.event("state", state="closed", code=4500)
+    assert len(script.peers) == 1  # the guest's
+    assert len(script.shown) == 2
+
+
+def test_a_cookie_is_kept_and_nothing_that_a_script_can_read(page: "Page") -> None:
+    script = Script(page, "cookie")
+    script.peer(0).welcome("ada")
+    script.event("state", state="connected")
+    assert script.shown == [("/auth/session", "Bearer token 1")]
+    script.peers[0].close(1006)
+    script.peer(1)
+    assert len(script.shown) == 1
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "token 1" not in kept
+
+
+def signed_in(page: "Page", mode: str) -> tuple[Script, Peer]:
+    """A client that has signed in, and its connection."""
+    script = Script(page, mode)
+    peer = script.peer(0)
+    answers = {"id": script.command(peer, "auth")["id"]} if mode == "first_message" else {}
+    peer.welcome("ada", **answers)
+    script.event("state", state="connected")
+    return script, peer
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown"),
+    [("first_message", "token 2"), ("query_token", "token 2"), ("ticket", "ticket 2")],
+)
+def test_before_its_credential_ends_it_shows_another(page: "Page", mode: str, shown: str) -> None:
+    script, peer = signed_in(page, mode)
+    peer.send("expiring", in_ms=60_000)
+    command = script.command(peer, "refresh")
+    assert command["token"] == shown
+    peer.send("ok", id=command["id"], expires_at=None)
+    script.event("renewed")
+    peer.close(4500, "unauthenticated")  # another one may do, since this one was good
+    script.peer(1)
+    assert len(script.tokens) == 3
+
+
+def test_with_another_cookie_it_moves_to_another_connection(page: "Page") -> None:
+    script, one = signed_in(page, "cookie")
+    script.follow(one, offset=1)
+    one.send("expiring", in_ms=60_000)
+    two = script.peer(1)
+    assert script.shown[-1] == ("/auth/session", "Bearer token 2")
+    one.push(message(2))
+    script.event("message", offset=2)
+    assert not one.left
+    two.welcome("ada")
+    script.event("state", state="connected", moved=True)
+    script.until(lambda: one.left)
+    assert script.command(two, "subscribe")["since"] == {"epoch": "e", "offset": 2}
+    assert len(script.story("renewed")) == 1
+
+
+def test_what_may_pass_is_tried_again_before_the_credential_ends(page: "Page") -> None:
+    script, peer = signed_in(page, "ticket")
+    script.refusals.append(503)
+    peer.send("expiring", in_ms=60_000)
+    command = script.command(peer, "refresh")
+    refusal = {"code": "unavailable", "message": "", "retryable": True, "retry_after_ms": 1}
+    peer.send("error", id=command["id"], **refusal)
+    command = script.command(peer, "refresh", 1)
+    peer.send("ok", id=command["id"], expires_at=None)
+    script.event("renewed")
+
+
+def test_a_refused_refresh_is_not_tried_again(page: "Page") -> None:
+    script, peer = signed_in(page, "first_message")
+    peer.send("expiring", in_ms=60_000)
+    command = script.command(peer, "refresh")
+    peer.send("error", id=command["id"], code="unauthenticated", message="", retryable=False)
+    page.evaluate(PUBLISH, "hello")
+    script.command(peer, "publish")
+    peer.close(4100, "credential expired")
+    assert script.command(script.peer(1), "auth")["token"] == "token 3"
+    assert len(peer.commands("refresh")) == 1
+    assert script.story("renewed") == []
+
+
+@pytest.mark.parametrize("mode", ["none", "first_message"])
+def test_who_can_get_no_other_credential_says_nothing(page: "Page", mode: str) -> None:
+    """A guest, and a user who pasted a token."""
+    page.add_init_script("sessionStorage.credentials = JSON.stringify({token: 't', pasted: true})")
+    script, peer = signed_in(page, mode)
+    peer.send("expiring", in_ms=60_000)
+    page.evaluate(PUBLISH, "hello")
+    script.command(peer, "publish")
+    assert (peer.commands("refresh"), script.tokens) == ([], [])
+
+
+def test_who_was_sent_away_signs_in_anew_when_asked_to_connect(page: "Page") -> None:
+    script, peer = signed_in(page, "first_message")
+    peer.close(4504, "revoked")
+    script.event("state", state="closed", code=4504)
+    page.evaluate("client.connect()")
+    assert script.command(script.peer(1), "auth")["token"] == "token 2"
+
+
+def test_what_the_server_ended_is_not_joined_again(script: Script) -> None:
+    peer = script.connect()
+    script.follow(peer)
+    peer.send("unsubscribed", channel="chat:a", reason="policy changed")
+    script.event("ended", code="unsubscribed", message="policy changed")
+    peer.close(1006)
+    assert script.connect(1).commands("subscribe") == []
 
 
 def test_refused_subscriptions_end_and_others_are_asked_for_again(script: Script) -> None:

@@ -10,7 +10,7 @@ from threading import Thread
 from websockets.exceptions import InvalidURI
 
 from . import Client, ClientError, Joined, Left, Message, Restated, Roster, Subscription
-from .auth import MODES, by_mode
+from .auth import by_mode
 
 
 def show(text: str) -> None:
@@ -51,9 +51,9 @@ async def typed() -> AsyncIterator[str]:
         yield line.decode(errors="replace").strip()
 
 
-async def chat(url: str, channel: str, mode: str, token: str) -> None:
+async def chat(url: str, channel: str, token: str) -> None:
     """Say what is typed and show what is said, until the input ends."""
-    client = Client(url, auth=by_mode(mode)(token), on_state=lambda state: show(f"* {state}"))
+    client = Client(url, auth=by_mode()(token), on_state=lambda state: show(f"* {state}"))
     async with client, asyncio.TaskGroup() as tasks:
         room = await client.subscribe(channel, last=20, presence=True)
         listening = tasks.create_task(listen(room))
@@ -68,8 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("channel")
-    parser.add_argument("--token", default="", help="what proves who you are")
-    parser.add_argument("--mode", default=MODES[0], choices=MODES, help="how it is shown")
+    parser.add_argument("--token", default="", help="the token that proves who you are")
     status = 0
     try:
         asyncio.run(chat(**vars(parser.parse_args())))

@@ -11,6 +11,7 @@ from uuid import uuid4
 from . import wire
 from .auth.base import Auth
 from .backoff import Clock
+from .connection import Connection
 from .connector import Connector
 from .errors import Closed, ConnectionLost
 from .events import Frame, Page, Position, Receipt, Roster, Welcome
@@ -56,7 +57,7 @@ class Client:
         )
         self._registry = Registry(self._connector, buffer)
         self._scope = asyncio.TaskGroup()
-        self._welcome: Welcome
+        self._newest: Connection
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
@@ -89,7 +90,7 @@ class Client:
     @property
     def welcome(self) -> Welcome:
         """Whom the server takes this client for, on the newest connection."""
-        return self._welcome
+        return self._newest.welcome
 
     async def subscribe(
         self, channel: str, *, last: int = 0, presence: bool = False, since: Position | None = None
@@ -146,7 +147,7 @@ class Client:
         if self._connector.failure is not None:
             self._registry.end(self._connector.failure)
         elif self._connector.current is not None:
-            self._welcome = self._connector.current.welcome
-            self._registry.move(self._connector.current)
+            self._newest = self._connector.current
+            self._registry.move(self._newest)
         if self._on_state is not None:
             self._on_state(self.state)

@@ -46,7 +46,7 @@ class Connection:
         self.greeting: Future[Welcome] = loop.create_future()
         """The `welcome` of a server that speaks first."""
         self.departure: Future[float] = loop.create_future()
-        """The seconds after which the server wants us to open another connection."""
+        """The seconds after which we are to open another connection."""
         self.lost: ConnectionLost | None = None
         self._socket = socket
         self._receive = receive
@@ -87,6 +87,11 @@ class Connection:
         # If it is closed already, `run` will soon tell whoever waits for an answer.
         with suppress(ConnectionClosed):
             await self._socket.send(payload, text=True)
+
+    def leave_after(self, seconds: float) -> None:
+        """Have another connection opened in this one's place; the first word counts."""
+        if not self.departure.done():
+            self.departure.set_result(seconds)
 
     async def run(self) -> None:
         """Read to the end; then whoever waits for something of this connection is told why."""
@@ -134,8 +139,7 @@ class Connection:
             if not self.greeting.done():
                 self.greeting.set_result(self.welcome)
         elif kind == "reconnect":
-            if not self.departure.done():
-                self.departure.set_result(frame["after_ms"] / 1000)
+            self.leave_after(frame["after_ms"] / 1000)
         else:
             # Replies, too: a `subscribed` takes effect in its place between the pushes.
             self._receive(self, frame)

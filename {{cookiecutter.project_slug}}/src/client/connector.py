@@ -26,7 +26,8 @@ class Connector:
 
     A lost one is replaced after a back-off. When the server asks us to move, the old one stays
     current until the new one is or until it ends; so long no refusal of a new one is final.
-    `changed` is called when the current one changes or is lost, and at the end.
+    Before a credential ends, it is refreshed on its connection. `changed` is called when the
+    current one changes or is lost, and at the end.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Connector:
             url, headers = await self._auth.prepare(self._url)
         except OSError as error:
             raise ConnectionLost(1006, f"no credential: {error}") from error
-        connection = await open_connection(url, headers, self._options, self._receive, self._clock)
+        connection = await open_connection(url, headers, self._options, self._hear, self._clock)
         self.spawn(self._attend(connection))
         try:
             await self._auth.prove(connection)
@@ -140,6 +141,30 @@ class Connector:
         await connection.run()
         if connection is self.current:
             self._use(None)
+
+    def _hear(self, connection: Connection, frame: Frame) -> None:
+        """Pass on what is said in channels."""
+        if frame["type"] == "expiring":
+            self.spawn(self._refresh(connection))
+        else:
+            self._receive(connection, frame)
+
+    async def _refresh(self, connection: Connection) -> None:
+        """Refresh the credential of a connection, tried again only while a refusal may pass."""
+        backoff = Backoff(self._random)
+        while connection.lost is None:
+            refused: CommandRefused | ConnectionLost
+            try:
+                await self._auth.refresh(self._url, connection)
+                return
+            except OSError as error:
+                refused = ConnectionLost(1006, f"no credential: {error}")
+            except (CommandRefused, ConnectionLost) as error:
+                refused = error
+            log.info("not refreshed (%s)", refused)
+            if not refused.retryable:
+                return
+            await self._clock.sleep((refused.retry_after or 0.0) + backoff.next())
 
     def _adopt(self, connection: Connection) -> None:
         """Make this the current connection and leave the one before."""

@@ -58,6 +58,11 @@ class ConnectionLost(Exception):
         self.retry_after = retry_after
 
     @property
+    def retryable(self) -> bool:
+        """Whether another try may succeed, as it stands."""
+        return not self.final
+
+    @property
     def final(self) -> bool:
         """Whether another connection would end in the same way."""
         if self.code < 1000:

@@ -45,6 +45,7 @@ class Welcome:
     commands_burst: int
     """How many commands it takes at once; beyond that, so many a second."""
     expires_at: datetime | None = None
+    """When what proved it ends; it moves when that is refreshed."""
     guest_token: str | None = None
 
 

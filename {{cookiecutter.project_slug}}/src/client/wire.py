@@ -19,9 +19,14 @@ def position(frame: Frame) -> Position | None:
     return None if frame.get("epoch") is None else Position(frame["epoch"], frame["offset"])
 
 
+def end(frame: Frame) -> datetime | None:
+    """When the credential ends, if it does."""
+    expires = frame.get("expires_at")
+    return expires and datetime.fromisoformat(expires)
+
+
 def welcome(frame: Frame) -> Welcome:
     """A `welcome`."""
-    expires = frame.get("expires_at")
     return Welcome(
         session=frame["session"],
         user=member(frame["user"]),
@@ -31,7 +36,7 @@ def welcome(frame: Frame) -> Welcome:
         message_bytes=frame["limits"]["message_bytes"],
         commands_per_second=frame["limits"].get("commands_per_second", math.inf),
         commands_burst=frame["limits"].get("commands_burst", 1),
-        expires_at=expires and datetime.fromisoformat(expires),
+        expires_at=end(frame),
         guest_token=frame.get("guest_token"),
     )
 

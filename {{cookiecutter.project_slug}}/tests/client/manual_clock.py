@@ -37,10 +37,14 @@ class ManualClock(Clock):
             if until <= self._now and not awake.done():
                 awake.set_result(None)
 
-    async def passes(self, seconds: float) -> None:
-        """Wait until somebody goes to sleep for so long, and let that time pass."""
+    async def sleeps(self, seconds: float) -> None:
+        """Wait until somebody sleeps for so long."""
         async with asyncio.timeout(PATIENCE):
             while all(abs(length - seconds) > 1e-6 for length, _ in self._sleeps.values()):
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def passes(self, seconds: float) -> None:
+        """Wait until somebody goes to sleep for so long, and let that time pass."""
+        await self.sleeps(seconds)
         self.advance(seconds)

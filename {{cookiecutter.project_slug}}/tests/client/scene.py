@@ -22,6 +22,9 @@ class Greeted:
     async def prove(self, connection: Connection) -> None:
         await connection.greeting
 
+    async def refresh(self, url: str, connection: Connection) -> None:
+        pass
+
     def renew(self) -> bool:
         return False
 

@@ -49,6 +49,12 @@ class Peer:
         assert self._socket.request is not None
         return dict(self._socket.request.headers.raw_items())
 
+    @property
+    def path(self) -> str:
+        """The path and the query of its handshake."""
+        assert self._socket.request is not None
+        return self._socket.request.path
+
     async def hears(self, type: str, **fields: Any) -> dict[str, Any]:
         """The next command, which must be of this type with these fields."""
         command: dict[str, Any] = json.loads(await soon(self._socket.recv()))

@@ -59,6 +59,20 @@ class Broken(Greeted):
         return url, {}
 
 
+class Refreshing(Greeted):
+    """Refreshes by a command, unless there is an error for this time."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.asked = 0
+
+    async def refresh(self, url: str, connection: Connection) -> None:
+        self.asked += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        await connection.command("refresh", token="t")
+
+
 class TestConnecting:
     async def test_entering_waits_for_the_welcome(self, scene: Scene) -> None:
         async with scene.connected() as (client, _):
@@ -312,3 +326,78 @@ class TestMoving:
             await new.subscribes(recovered=True)
             await new.answers(await new.hears("publish"), **RECEIPT)
             assert (await soon(publishing)).position == Position("e1", 1)
+
+
+class TestRefreshing:
+    """The server says that what proved who is there ends soon."""
+
+    async def test_it_is_done_on_the_connection_that_stays(self, scene: Scene) -> None:
+        async with scene.subscribed(options={"auth": Refreshing()}) as (_, peer, room):
+            for _ in range(2):
+                await peer.says("expiring", in_ms=60000)
+                await peer.answers(await peer.hears("refresh", token="t"), expires_at=None)
+            await peer.publishes(1)
+            assert await offsets(room, 1) == [1]
+            assert scene.states == ["connected"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            CommandRefused("unavailable", "not now", retryable=True, retry_after=3.0),
+            ConnectionLost(503, "Service Unavailable", retry_after=3.0),
+        ],
+    )
+    async def test_what_may_pass_is_tried_again_when_the_server_says(
+        self, scene: Scene, error: Exception
+    ) -> None:
+        async with scene.connected(auth=Refreshing(error)) as (_, peer):
+            await peer.says("expiring", in_ms=60000)
+            await scene.clock.passes(3.5)
+            await peer.hears("refresh")
+
+    async def test_where_the_source_cannot_be_reached_waits_grow(self, scene: Scene) -> None:
+        async with scene.connected(auth=Refreshing(*[TimeoutError()] * 3)) as (_, peer):
+            await peer.says("expiring", in_ms=60000)
+            for seconds in (0.5, 1.0, 2.0):
+                await scene.clock.passes(seconds)
+            await peer.hears("refresh")
+
+    @pytest.mark.parametrize(
+        "error",
+        [CommandRefused("unauthenticated", "no"), ConnectionLost(401, "Unauthorized")],
+    )
+    async def test_a_refusal_is_final_and_the_connection_serves_until_its_end(
+        self, scene: Scene, error: Exception
+    ) -> None:
+        auth = Refreshing(error)
+        async with scene.subscribed(options={"auth": auth}) as (client, peer, room):
+            await peer.says("expiring", in_ms=60000)
+            await peer.publishes(1)
+            assert await offsets(room, 1) == [1]
+            scene.clock.advance(20)
+            asking = asyncio.create_task(client.presence(LOBBY))
+            await peer.hears("presence")
+            assert auth.asked == 1
+            await peer.closes(4100, "credential expired")
+            with pytest.raises(Closed, match="4100 credential expired"):
+                await soon(asking)
+
+    async def test_with_the_connection_lost_nothing_is_refreshed(self, scene: Scene) -> None:
+        auth = Refreshing(TimeoutError())
+        async with scene.connected(auth=auth) as (client, peer):
+            await peer.says("expiring", in_ms=60000)
+            await scene.clock.sleeps(0.5)
+            peer.cuts()
+            assert await scene.tells(2) == "connecting"
+            peer = await scene.reconnects()
+            asking = asyncio.create_task(client.presence(LOBBY))
+            await peer.hears("presence")
+            assert auth.asked == 1
+            asking.cancel()
+
+    async def test_an_error_of_the_source_ends_the_client(self, scene: Scene) -> None:
+        async with scene.connected(auth=Refreshing(ZeroDivisionError())) as (client, peer):
+            await peer.says("expiring", in_ms=60000)
+            assert await scene.tells(2) == "closed"
+            with pytest.raises(ZeroDivisionError):
+                await client.presence(LOBBY)

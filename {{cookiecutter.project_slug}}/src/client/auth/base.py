@@ -14,12 +14,20 @@ class Auth(Protocol):
         """The URL and the headers to open a connection with.
 
         Whatever takes time is done here, since on an open connection the server waits. OSError
-        and TimeoutError count as a connection that failed; anything else ends the client.
+        and TimeoutError count as a connection that failed, and ConnectionLost says how one did;
+        anything else ends the client.
         """
         ...
 
     async def prove(self, connection: "Connection") -> None:
         """Return once the server has said `welcome` on a connection that has just opened."""
+        ...
+
+    async def refresh(self, url: str, connection: "Connection") -> None:
+        """Go on with another credential, where there is one: that of a connection soon ends.
+
+        Raises what `prepare` does, or CommandRefused; then the connection ends with its credential.
+        """
         ...
 
     def renew(self) -> bool:

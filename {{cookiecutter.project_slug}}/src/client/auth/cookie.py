@@ -1,46 +1,46 @@
-"""Authentication by a cookie."""
+"""Authentication by a cookie, which a token gets over HTTP."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from ssl import SSLContext
 from urllib.parse import urlsplit
 
-import httpx2
-
 from ..connection import Connection
+from ..http import post
+from ..tokens import TokenAuth, TokenSource
 from .base import Auth
 
-TokenSource = Callable[[], Awaitable[str]]
 
+class Cookie(TokenAuth):
+    """Gets a cookie for each connection, and says from which page it comes, as browsers do."""
 
-class Cookie:
-    """Gets a cookie for a token; asks its source for another when one has expired."""
-
-    def __init__(self, token: str | None, source: TokenSource | None) -> None:
-        self._token = token
-        self._source = source
+    def __init__(
+        self, token: str | TokenSource, origin: str | None, ssl: SSLContext | None
+    ) -> None:
+        super().__init__(token)
+        self._origin = origin
+        self._ssl = ssl
 
     async def prepare(self, url: str) -> tuple[str, Mapping[str, str]]:
-        """Have a token at hand."""
-        if self._token is None and self._source is not None:
-            self._token = await self._source()
-        parts = urlsplit(url)
-        base = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}"
-        bearer = {"Authorization": f"Bearer {self._token}"}
-        async with httpx2.AsyncClient() as http:
-            await http.post(f"{base}/auth/session", headers=bearer)
-            cookies = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
-        return url, {"Cookie": cookies, "Origin": base}
+        """The headers that a browser would send."""
+        answer = await post(url, "auth/session", await self.token(), self._ssl)
+        given = answer.headers.get_list("Set-Cookie")
+        cookies = "; ".join(each.partition(";")[0] for each in given)
+        own = f"http{urlsplit(url).scheme.removeprefix('ws')}://{urlsplit(url).netloc}"
+        return url, {"Cookie": cookies, "Origin": self._origin or own}
 
-    async def prove(self, connection: Connection) -> None:
-        """Be welcome."""
-        await connection.greeting
-
-    def renew(self) -> bool:
-        """Forget the token, if there is somebody to ask for another."""
-        if self._source is not None:
-            self._token = None
-        return self._source is not None
+    async def refresh(self, url: str, connection: Connection) -> None:
+        """Come by another connection with another cookie, if there is somebody to ask for it."""
+        if self.renew():
+            connection.leave_after(0.0)
 
 
-def with_token(token: str | TokenSource) -> Auth:
-    """Prove who connects by a token, or by what an async function gives when one is needed."""
-    return Cookie(token, None) if isinstance(token, str) else Cookie(None, token)
+def with_token(
+    token: str | TokenSource, *, origin: str | None = None, ssl: SSLContext | None = None
+) -> Auth:
+    """Prove who connects by cookies for a token, or for what an async function gives.
+
+    The function is called at first, before a token ends, and when the server says that it has.
+    `origin` is one that the service allows, where its own is not among those; `ssl` is what the
+    client itself was given, where that is another than usual.
+    """
+    return Cookie(token, origin, ssl)

@@ -24,6 +24,9 @@ class Guest:
             welcome = connection.welcome
         self._token = welcome.guest_token or self._token
 
+    async def refresh(self, url: str, connection: Connection) -> None:
+        """Nothing: guests do not expire."""
+
     def renew(self) -> bool:
         """Be somebody new."""
         self._token = ""

@@ -1,45 +1,40 @@
-"""Authentication by a ticket."""
+"""Authentication by a ticket, which a token gets over HTTP and which opens one connection."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Mapping
+from ssl import SSLContext
+from urllib.parse import urlencode
 
-import httpx2
-
-from ..connection import Connection
+from ..errors import ConnectionLost
+from ..http import post
+from ..tokens import TokenAuth, TokenSource
 from .base import Auth
 
-TokenSource = Callable[[], Awaitable[str]]
 
+class Ticket(TokenAuth):
+    """Gets a ticket for each connection, and puts it into the URL."""
 
-class Ticket:
-    """Gets a ticket for a token; asks its source for another when one has expired."""
-
-    def __init__(self, token: str | None, source: TokenSource | None) -> None:
-        self._token = token
-        self._source = source
+    def __init__(self, token: str | TokenSource, ssl: SSLContext | None) -> None:
+        super().__init__(token)
+        self._ssl = ssl
 
     async def prepare(self, url: str) -> tuple[str, Mapping[str, str]]:
-        """Have a token at hand."""
-        if self._token is None and self._source is not None:
-            self._token = await self._source()
-        parts = urlsplit(url)
-        base = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}"
-        bearer = {"Authorization": f"Bearer {self._token}"}
-        async with httpx2.AsyncClient() as http:
-            answer = await http.post(f"{base}/auth/ticket", headers=bearer)
-        return f"{url}?{urlencode(answer.json())}", {}
+        """The URL with a fresh ticket in it."""
+        mark, ticket = "&" if "?" in url else "?", await self.proof(url, await self.token())
+        return f"{url}{mark}{urlencode({'ticket': ticket})}", {}
 
-    async def prove(self, connection: Connection) -> None:
-        """Be welcome."""
-        await connection.greeting
-
-    def renew(self) -> bool:
-        """Forget the token, if there is somebody to ask for another."""
-        if self._source is not None:
-            self._token = None
-        return self._source is not None
+    async def proof(self, url: str, token: str) -> str:
+        """A ticket for whom the token proves."""
+        answer = await post(url, "auth/ticket", token, self._ssl)
+        try:
+            return str(answer.json()["ticket"])
+        except (ValueError, KeyError, TypeError):
+            raise ConnectionLost(1002, "the service gave no ticket") from None
 
 
-def with_token(token: str | TokenSource) -> Auth:
-    """Prove who connects by a token, or by what an async function gives when one is needed."""
-    return Ticket(token, None) if isinstance(token, str) else Ticket(None, token)
+def with_token(token: str | TokenSource, *, ssl: SSLContext | None = None) -> Auth:
+    """Prove who connects by tickets for a token, or for what an async function gives.
+
+    The function is called at first, before a token ends, and when the server says that it has.
+    `ssl` is what the client itself was given, where that is another than usual.
+    """
+    return Ticket(token, ssl)

@@ -22,6 +22,9 @@ export { CommandError, Subscription };
  * @property {(url: URL) => Promise<URL>} open gets what is needed, and says where to connect
  * @property {(connection: Connection) => Promise<object>} authenticate brings an open connection
  *   to its `welcome`
+ * @property {(connection: Connection) => Promise<"renewed" | "elsewhere" | null>} refresh gets
+ *   another credential, where it can, before that of a connection ends, and says if the connection
+ *   goes on with it, or only another one will
  * @property {(code: number) => boolean} refused hears of a close code that blames the credential;
  *   true if another one may do
  */
@@ -30,7 +33,7 @@ const GREETING_MS = 15_000;
 const GOOD_MS = 10_000; // after so long, the next loss is the first again
 const PROBE_MS = 3_000;
 const KEY_MS = 300_000; // a server may forget a key then, and a retry would publish twice
-const ABOUT_CREDENTIALS = [4100, 4101, 4500];
+const ABOUT_CREDENTIALS = [4100, 4500, 4504];
 
 /**
  * A client of the service. Events, with their data in `detail`:
@@ -38,6 +41,7 @@ const ABOUT_CREDENTIALS = [4100, 4101, 4500];
  *   without a pause; `waiting` with `delay` (ms), `code` and `reason`; `closed` with `code` and
  *   `reason` unless `close()` was the cause.
  * - `moving` `{reason, delay}`: the server asked this client to move to another connection.
+ * - `renewed`: another credential is there, before the one before has ended.
  * - `error`: an error of the server that answers no command.
  */
 export class Client extends EventTarget {
@@ -167,7 +171,8 @@ export class Client extends EventTarget {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#attempt = null;
-      this.#again({ code: 1006, reason: error.message, retryAfter: error.retryAfter });
+      const code = error.code === "unauthenticated" ? 4500 : 1006;
+      this.#again({ code, reason: error.message, retryAfter: error.retryAfter });
     }
   }
 
@@ -246,6 +251,7 @@ export class Client extends EventTarget {
   #receive(message) {
     const subscription = this.#subscriptions.get(message.channel);
     if (message.type === "reconnect") this.#move(message);
+    else if (message.type === "expiring") this.#refresh(this.#current);
     else if (message.type === "error") this.#tell("error", message);
     else if (message.type === "unsubscribed") this.#dismiss(subscription, message.reason);
     else subscription?.receive(message);
@@ -256,6 +262,23 @@ export class Client extends EventTarget {
     if (this.#attempt) return;
     this.#schedule(delay);
     this.#tell("moving", { reason, delay });
+  }
+
+  /** Go on with another credential; a refusal is final, and the connection ends with the old one. */
+  async #refresh(connection) {
+    const backoff = new Backoff();
+    while (connection === this.#current) {
+      try {
+        const how = await this.#authentication.refresh(connection);
+        if (how) this.#tell("renewed", {});
+        const stays = how !== "elsewhere" || connection !== this.#current;
+        if (!stays && !this.#attempt) this.#schedule(0);
+        return;
+      } catch (error) {
+        if (error instanceof CommandError && !error.retryable) return;
+        await sleep(backoff.next(error.retryAfter));
+      }
+    }
   }
 
   async #join(subscription, connection) {

@@ -56,6 +56,7 @@ export function watch(client) {
   client.addEventListener("moving", ({ detail }) =>
     log(`The server asks to move in ${seconds(detail.delay)} (${detail.reason})`),
   );
+  client.addEventListener("renewed", () => log("Signed in anew, in time", "good"));
   client.addEventListener("error", ({ detail }) => log(`${detail.code}: ${detail.message}`, "bad"));
 }
 

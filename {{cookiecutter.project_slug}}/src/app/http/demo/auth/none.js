@@ -20,6 +20,11 @@ export class Authentication {
     return welcome;
   }
 
+  /** Guests do not expire. */
+  async refresh() {
+    return null;
+  }
+
   /** Come back as a new guest if the server no longer knows the earlier one. */
   refused() {
     const earlier = this.token;

@@ -1,0 +1,19 @@
+// Has the service keep a token in a cookie, which the browser shows and no script can read.
+
+import { post } from "../sign_in.js";
+import { TokenAuthentication } from "../token.js";
+
+export class Authentication extends TokenAuthentication {
+  /** All tabs of a browser have one cookie, and so one user. */
+  constructor(ask) {
+    super(ask, localStorage, async (token) => {
+      await post("/auth/session", token);
+      return null; // no script is to read it later
+    });
+  }
+
+  /** A connection ends with the cookie that it was opened with. */
+  async show() {
+    return "elsewhere";
+  }
+}
