@@ -27,6 +27,13 @@ def project(request: pytest.FixtureRequest, bake: Bake) -> Project:
     return project
 
 
+def test_make_setup_made_secrets_that_stay(project: Project) -> None:
+    """The suite below runs beside this file, and does not read it."""
+    made = (project.path / ".env").read_text(encoding="utf-8")
+    project.run("make", "setup")
+    assert (project.path / ".env").read_text(encoding="utf-8") == made
+
+
 def test_it_may_be_called_like_none_of_its_packages(project: Project) -> None:
     lock = tomllib.loads((project.path / "uv.lock").read_text(encoding="utf-8"))
     names = {package["name"] for package in lock["package"]} - {project.path.name}
