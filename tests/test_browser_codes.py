@@ -74,6 +74,7 @@ CONNECT = """([url, first, welcomes]) => new Promise((resolve) => {
         }
     };
     socket.onclose = ({code, reason}) => resolve([code, reason]);
+    setTimeout(() => resolve(["nothing happened", ""]), 20_000);
 })"""
 """What JavaScript is told of a connection: that it is welcome, or how it ended."""
 

@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPResponse
 from itertools import pairwise
 from pathlib import Path
 from string import Template
+from threading import Timer
 from time import monotonic, sleep
 
 import pytest
@@ -178,10 +179,15 @@ class Terminal:
 
     def hears(self, pattern: str) -> str:
         """What it shows first that looks like this."""
-        for line in self._process.stdout:
-            if found := re.search(pattern, line):
-                return found[0]
-        pytest.fail(f"it ended and had not shown {pattern}")
+        limit = Timer(20, self._process.kill)
+        limit.start()
+        try:
+            for line in self._process.stdout:
+                if found := re.search(pattern, line):
+                    return found[0]
+        finally:
+            limit.cancel()
+        pytest.fail(f"it has not shown {pattern}")
 
     def close(self) -> None:
         """Leave."""
