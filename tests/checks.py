@@ -14,12 +14,24 @@ EVERYWHERE = {"none", "memory"}
 """Answers whose word may stand everywhere: `memory` is the reference of the contract tests."""
 
 FOREIGN = {
-    ("auth", "none"): (r"\bjose\b", r"\bmultipart\b", r"/auth/token", r"DEVELOPMENT_SIGN_IN"),
+    ("auth", "none"): (
+        r"\bjose\b",
+        r"\bmultipart\b",
+        r"/auth/(?:token|session)",
+        r"DEVELOPMENT_SIGN_IN",
+        r"APP_JWT_(?!SECRET)",
+        r"\bsign_out\b",
+    ),
 }
 """What else has no place beside an answer: words of what all others of its prompt share."""
 
-WIRE = "src/app/protocol/"
-"""The protocol is one document, complete in every project."""
+OWN = {
+    ("auth", "cookie"): (r"httponly", r"samesite", r"sec-fetch-site", r"__Host-"),
+}
+"""What has a place beside this answer alone, and does not say its name."""
+
+WIRE = ("src/app/protocol/", "tests/protocol/")
+"""The protocol is one document, complete in every project, and so is its test."""
 
 NOT_IMPORTED = {
     "python-multipart": "Form",  # FastAPI reads forms with it
@@ -80,16 +92,18 @@ def foreign(answers: dict[str, str]) -> Iterator[tuple[str, str]]:
             yield f"{key} is {answers[key]}", pattern
         for choice in choices:
             if key != "license" and choice != answers[key] and choice not in EVERYWHERE:
-                yield f"{key} is not {choice}", spellings(choice)
+                for pattern in (spellings(choice), *OWN.get((key, choice), ())):
+                    yield f"{key} is not {choice}", pattern
 
 
 def spellings(answer: str) -> str:
     """A pattern for the name of an answer, in code and in prose.
 
-    One word gives itself away in any place; several may also be plain English inside a longer name.
+    One word gives itself away in any place, except inside the name of the tool that makes projects;
+    several may also be plain English inside a longer name.
     """
     if "_" not in answer:
-        return answer
+        return rf"{answer}(?!cutter)"
     return rf"(?<![a-z_]){answer.replace('_', '[_-]')}(?![a-z_])|{answer.replace('_', '')}"
 
 

@@ -21,6 +21,7 @@ EXPECTED = {
     "LICENSE",
     "Makefile",
     "README.md",
+    "dev/fresh_env.py",
     "pyproject.toml",
     "src/app/__main__.py",
     "src/app/adapters.py",

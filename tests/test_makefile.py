@@ -1,10 +1,15 @@
 """The repository's own commands say what is missing, and what to type."""
 
+import os
+import shutil
+import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from .baking import copy_of_template, run
+from .conftest import Bake
 
 
 @pytest.fixture
@@ -41,3 +46,48 @@ def test_a_python_without_venv_is_cured_by_apt(clone: Path, tmp_path: Path) -> N
     done = run("make", "test", f"PYTHON={bare}", cwd=clone, fails=True)
     assert "apt install python3-venv" in done.stderr
     assert not (clone / ".venv").exists()
+
+
+def secrets(env: Path) -> dict[str, str]:
+    """What a `.env` sets."""
+    lines = env.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_a_project_gets_secrets_of_its_own(fresh: Bake, tmp_path: Path) -> None:
+    project = fresh()
+    env = project.path / ".env"
+    said = project.run(sys.executable, "dev/fresh_env.py").stdout
+    assert said.count("\n") == 1
+    assert "production" in said
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    first = secrets(env)
+    assert first.keys() == {"APP_JWT_SECRET", "APP_API_KEY"}
+    assert len(set(first.values())) == 2
+    assert min(map(len, first.values())) >= 32
+
+    env.unlink()
+    run(sys.executable, project.path / "dev/fresh_env.py", cwd=tmp_path)
+    assert not set(first.values()) & set(secrets(env).values()), "others, and in the same place"
+
+
+def test_a_project_keeps_the_secrets_that_it_has(fresh: Bake) -> None:
+    project = fresh()
+    env = project.path / ".env"
+    env.write_text("mine\n", encoding="utf-8")
+    assert "stays" in project.run(sys.executable, "dev/fresh_env.py").stdout
+    assert env.read_text(encoding="utf-8") == "mine\n"
+
+
+@pytest.mark.skipif(
+    shutil.which("git") is None and os.environ.get("REQUIRE_SERVICES") != "1",
+    reason="needs git: apt install git",
+)
+def test_git_ignores_the_secrets(fresh: Bake) -> None:
+    project = fresh()
+    project.run("git", "init", "--quiet")
+    project.run(sys.executable, "dev/fresh_env.py")
+    assert (
+        "?? .env\n" not in project.run("git", "status", "--short", "--untracked-files=all").stdout
+    )
+    project.run("git", "check-ignore", ".env")

@@ -6,12 +6,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from itertools import pairwise
 from pathlib import Path
+from string import Template
+from threading import Timer
 from time import monotonic, sleep
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -28,10 +29,17 @@ def blocks(project: Project, language: str) -> list[str]:
     return [str(block) for block in found]
 
 
-def commands(project: Project) -> list[list[str]]:
-    """The commands that the README shows, split as a shell would."""
-    text = "\n".join(blocks(project, "console")).replace("\\\n", " ")
-    return [shlex.split(line[2:], comments=True) for line in text.split("\n") if line[:2] == "$ "]
+def commands(text: str) -> list[list[str]]:
+    """The commands that a part of the README shows, split as a shell would."""
+    shown = "\n".join(re.findall(r"^```console\n(.*?)^```", text, re.M | re.S))
+    lines = shown.replace("\\\n", " ").split("\n")
+    return [shlex.split(line[2:], comments=True) for line in lines if line[:2] == "$ "]
+
+
+def section(project: Project, title: str) -> str:
+    """What the README says under a heading."""
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", project.text("README.md"), re.M | re.S)
+    return str(found)
 
 
 @contextmanager
@@ -58,24 +66,53 @@ def serving(project: Project, python: Path, **settings: str) -> Iterator[str]:
         process.wait(20)
 
 
-def curl(command: list[str], address: str) -> object:
-    """Do what a curl command of the README does, without curl."""
-    url = next(word for word in command if word.startswith("localhost:8000"))
+class RefusedError(Exception):
+    """Status and answer of a request that was not granted."""
+
+
+@contextmanager
+def answered(
+    command: list[str], address: str, jar: dict[str, str] | None = None
+) -> Iterator[HTTPResponse]:
+    """What a curl command of the README gets, without curl; `jar` is the file of -b and -c."""
+    path = next(word for word in command if word.startswith("localhost:8000"))[14:]
     given = list(pairwise(command))
     headers = dict(value.split(": ", 1) for flag, value in given if flag == "-H")
-    data = next((value.encode() for flag, value in given if flag == "-d"), None)
-    request = Request(f"http://{url.replace('localhost:8000', address)}", data, headers)
-    with urlopen(request, timeout=10) as response:
-        return json.load(response)
+    headers = {name: value.replace("localhost:8000", address) for name, value in headers.items()}
+    if "-b" in command:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in (jar or {}).items())
+    data = next((value for flag, value in given if flag == "-d"), None)
+    if data is not None:
+        headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+    method = next((value for flag, value in given if flag == "-X"), "POST" if data else "GET")
+    connection = HTTPConnection(address, timeout=10)
+    connection.request(method, path, data, headers)
+    with closing(connection), connection.getresponse() as response:
+        if response.status >= 400:
+            raise RefusedError(response.status, response.read().decode())
+        if "-c" in command and jar is not None:
+            name, _, value = response.headers["Set-Cookie"].partition(";")[0].partition("=")
+            jar[name] = value
+        yield response
+
+
+def curl(command: list[str], address: str, jar: dict[str, str] | None = None) -> object:
+    """What a curl command of the README answers, or the first message where it goes on."""
+    with answered(command, address, jar) as response:
+        if response.status == 101:
+            said = response.fp.read1().decode(errors="ignore")
+            return json.JSONDecoder().raw_decode(said, said.index("{"))[0]
+        return json.loads(response.read() or b"null")
 
 
 def test_its_commands_do_what_it_says(
     answers: dict[str, str], fresh: Bake, tools: Path, tmp_path: Path
 ) -> None:
     project = fresh(**answers)
-    told = commands(project)
+    told = commands(project.text("README.md"))
     assert ["APP_API_KEY=demo", "make", "run"] in told
-    curls = [command for command in told if command[0] == "curl"]
+    talk = commands(section(project, "Talk to it"))
+    curls = [command for command in talk if command[0] == "curl"]
     with serving(project, tools / "python", APP_API_KEY="demo") as address:
         token = next((curl(c, address)["access_token"] for c in curls if "/auth" in c[-1]), "")
         published, history = (curl(c, address) for c in curls if "/auth" not in c[-1])
@@ -124,10 +161,91 @@ def vote(address: str, poll: str, choice: str) -> object:
 
 def refusal(address: str, poll: str, choice: str) -> tuple[int, str]:
     """Status and answer of a vote that is refused."""
-    with pytest.raises(HTTPError) as refused:
+    with pytest.raises(RefusedError) as refused:
         vote(address, poll, choice)
-    with refused.value as answer:
-        return answer.code, answer.read().decode()
+    status, text = refused.value.args
+    return status, text
+
+
+class Terminal:
+    """A terminal in which `uv run websockets` is connected."""
+
+    def __init__(self, python: Path, url: str, typed: str) -> None:
+        command = [python, "-u", "-m", "websockets", url]
+        pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+        self._process = subprocess.Popen(command, env=ENVIRONMENT, encoding="utf-8", **pipes)
+        self._process.stdin.write(typed)
+        self._process.stdin.flush()
+
+    def hears(self, pattern: str) -> str:
+        """What it shows first that looks like this."""
+        limit = Timer(20, self._process.kill)
+        limit.start()
+        try:
+            for line in self._process.stdout:
+                if found := re.search(pattern, line):
+                    return found[0]
+        finally:
+            limit.cancel()
+        pytest.fail(f"it has not shown {pattern}")
+
+    def close(self) -> None:
+        """Leave."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def test_who_is_connecting_is_proven_as_it_says(
+    answers: dict[str, str], fresh: Bake, tools: Path
+) -> None:
+    project = fresh(**answers)
+    talk = commands(section(project, "Talk to it"))
+    *told, kick = commands(section(project, "Who is connecting"))
+    assert kick[-1] == "localhost:8000/api/connections?user=ada"
+    known: dict[str, str] = {}
+    jar: dict[str, str] = {}
+    with serving(project, tools / "python", APP_API_KEY="demo") as address, ExitStack() as stack:
+
+        def sign_in() -> None:
+            for command in talk:
+                if command[-1] == "localhost:8000/auth/token":
+                    known["TOKEN"] = curl(command, address)["access_token"]
+
+        def follow(command: list[str]) -> object:
+            """Do what the README says; what the service answers first."""
+            words = [Template(word).safe_substitute(known) for word in command]
+            if words[0] == "curl":
+                return curl(words, address, jar)
+            url = words[-1].replace("localhost:8000", address)
+            first = json.dumps({"type": "auth", "token": known.get("TOKEN", "")})
+            typed = f"{first}\n" if answers["auth"] == "first_message" else ""
+            terminals.append(stack.enter_context(closing(Terminal(tools / "python", url, typed))))
+            return json.loads(terminals[-1].hears(r'\{"type":"welcome".*\}'))
+
+        terminals: list[Terminal] = []
+        sign_in()
+        for command in told:
+            answer = follow(command)
+            if "websocket" in " ".join(command):
+                assert answer["type"] == "welcome"
+                known.setdefault("TOKEN", answer.get("guest_token", ""))
+                user = answer["user"]["id"]
+            elif command[-1].endswith("/auth/ticket"):
+                known["TICKET"] = answer["ticket"]
+        (read,) = [command for command in told if command[-1].endswith("/messages")]
+        if answers["auth"] != "none":
+            assert user == "ada"
+            for terminal in terminals:
+                assert terminal.hears("4504")
+            with pytest.raises(RefusedError, match="401"):
+                follow(read)
+
+        sign_in()
+        follow(told[0])
+        follow(read)
+        follow([word.replace("ada", user) for word in kick])
+        with pytest.raises(RefusedError, match="401"):
+            follow(read)
 
 
 def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path) -> None:

@@ -36,6 +36,7 @@ BESIDE = {
     # what no import leads to
     "src/app/fakestore/tables.txt": "kept where its package is",
     "src/app/http/demo/auth/fakeauth.js": "kept by its name",
+    "tests/doors/fakeauth.py": '"""Kept by its name."""\n',
     "tests/fakestore/test_tables.py": '"""Kept where its subject is."""\n',
 }
 
@@ -111,8 +112,9 @@ def test_a_chosen_adapter_comes_whole(extended: Path, bake: Bake) -> None:
         for path in (name, f"{folder}/test_{stem}"):
             assert (path in bus.files) is (answer in ("fakeauth", "fakebus")), path
             assert (path in store.files) is (answer == "fakestore"), path
-    assert "src/app/http/demo/auth/fakeauth.js" in bus.files
-    assert "src/app/http/demo/auth/first_message.js" not in bus.files
+    for folder, suffix in {"src/app/http/demo/auth": "js", "tests/doors": "py"}.items():
+        assert f"{folder}/fakeauth.{suffix}" in bus.files
+        assert f"{folder}/first_message.{suffix}" not in bus.files
     assert "src/app/fakebus.py" in bus.files
     assert {"src/app/fakestore/tables.txt", "tests/fakestore/test_tables.py"} <= store.files.keys()
     for project, driver in ((bus, "fakebus"), (store, "fakestore")):

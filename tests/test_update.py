@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from .baking import commit, run, tree
+from .options import CHOICES
 
 if shutil.which("git") is None and os.environ.get("REQUIRE_SERVICES") != "1":
     pytest.skip("updates need git: apt install git", allow_module_level=True)
@@ -40,7 +42,10 @@ def release(template: Path) -> None:
     commit(template, "More")
 
 
-@pytest.mark.parametrize(("old", "new"), [("none", "first_message"), ("first_message", "none")])
+MODES = CHOICES["auth"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("first_message", "none"), *pairwise([*MODES, MODES[0]])])
 def test_another_answer_equals_a_fresh_project(
     old: str, new: str, template: Path, tmp_path: Path
 ) -> None:

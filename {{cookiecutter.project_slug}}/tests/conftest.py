@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, chdir
 from typing import Protocol
 
 import httpx2
@@ -19,6 +19,13 @@ class Connect(Protocol):
     ) -> Connected:
         """Connect and be welcome."""
         ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in a folder of their own: the project's `.env` is for whoever runs the service."""
+    with chdir(tmp_path_factory.mktemp("elsewhere")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,9 @@ async def test_putting_again_begins_the_time_again(
 async def test_a_value_that_a_hundred_take_goes_to_one(
     nodes: tuple[Coordination, Coordination], key: str
 ) -> None:
-    await nodes[0].put(key, "ticket", 60)
+    await nodes[0].put(key, "prize", 60)
     taken = await asyncio.gather(*(nodes[i % 2].take(key) for i in range(100)))
-    assert sorted(taken, key=str) == [None] * 99 + ["ticket"]
+    assert sorted(taken, key=str) == [None] * 99 + ["prize"]
     assert list(await nodes[0].get([key])) == [None]
 
 

@@ -10,7 +10,7 @@ async def test_what_is_over_does_not_pile_up() -> None:
     clock = Clock()
     coordination = MemoryCoordination(clock)
     for number in range(5_000):
-        await coordination.put(f"ticket-{number}", "x", ttl=10)
+        await coordination.put(f"key-{number}", "x", ttl=10)
         await coordination.spend([Want(f"user-{number}", rate=10, burst=20)])
         await coordination.hold(f"feed-{number}", ttl=10)
         clock.advance(1)

@@ -1,1 +1,1 @@
-"""The few facts that all nodes share: tickets, revocations, rates, leases."""
+"""The few facts that all nodes share: what is good once, revocations, rates, leases."""
