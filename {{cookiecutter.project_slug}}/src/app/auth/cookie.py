@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -149,7 +150,7 @@ async def sign_in(
         what = f"a cookie holds {LARGEST} bytes with its name: have less put into the token"
         raise CommandError(ErrorCode.TOO_LARGE, what)
     left = (principal.expires_at - datetime.now(UTC)).total_seconds()
-    cookies.keep(response, token, int(left))
+    cookies.keep(response, token, ceil(left))
     return SignedIn(user=principal.user, expires_at=principal.expires_at)
 
 
