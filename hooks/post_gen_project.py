@@ -29,6 +29,7 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "src/app/http/demo/auth/*.js": chosen("auth"),
     "src/client/auth/*.py": chosen("auth"),
     "tests/doors/*.py": chosen("auth"),
+    "tests/identity/tokens": lambda path: ANSWERS["auth"] != "none",
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
 
@@ -81,6 +82,8 @@ def mirrored(path: Path) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file with its test; with a package, all that is in it and in its folder of tests."""
+    if path.is_dir():
+        return shutil.rmtree(path)
     if path.name == "__init__.py":
         shutil.rmtree(path.parent, ignore_errors=True)
         shutil.rmtree(mirrored(path), ignore_errors=True)

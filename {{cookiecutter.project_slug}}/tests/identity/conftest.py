@@ -1,0 +1,20 @@
+"""What the tests of this folder share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..service import Service, running
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ("-m", "uvicorn", "--app-dir", str(ROOT), "tests.identity.club:app", "--port", "0")
+
+
+@pytest.fixture(scope="session")
+def clubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service with channels that not everybody may be in, whose rules are looked at often."""
+    folder = tmp_path_factory.mktemp("clubs")
+    haste = {"APP_SWEEP_SECONDS": "0.2", "APP_PRESENCE_GRACE_SECONDS": "0"}
+    with running(folder, program=PROGRAM, **haste) as service:
+        yield service

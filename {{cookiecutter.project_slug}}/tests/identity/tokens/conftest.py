@@ -1,0 +1,86 @@
+"""Servers that take tokens of an identity provider: by a secret, a public key, or a set of keys."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from ...service import Service, Wire, running
+from ..conftest import PROGRAM
+from ..entry import enter
+from .issuer import AUDIENCE, ISSUER, Issuer, KeyPair
+from .key_server import KeyServer
+
+Enter = Callable[..., Awaitable[Wire]]
+"""Opens a connection: `await enter(token)`; it ends with the test."""
+
+FOR_US = {"APP_JWT_ISSUER": ISSUER, "APP_JWT_AUDIENCE": AUDIENCE}
+SECRET = "a secret of 32 characters or more"
+PROVIDER = Issuer(SECRET)
+"""The identity provider of most tests."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A server, and the identity provider that it believes."""
+
+    service: Service
+    issuer: Issuer
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that shares a secret with the identity provider, with channels for staff only."""
+    folder = tmp_path_factory.mktemp("secured")
+    with running(folder, program=PROGRAM, APP_JWT_SECRET=SECRET, **FOR_US) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def by_secret(secured: Service) -> Trust:
+    """Trust by a secret."""
+    return Trust(secured, PROVIDER)
+
+
+@pytest.fixture(scope="session")
+def by_public_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Trust by a public key."""
+    pair = KeyPair.named("provider")
+    with running(
+        tmp_path_factory.mktemp("public-key"), APP_JWT_PUBLIC_KEY=pair.public, **FOR_US
+    ) as service:
+        yield Trust(service, Issuer(pair.private, "RS256", public=pair.public))
+
+
+@pytest.fixture(scope="session")
+def by_key_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Trust by the keys at a URL."""
+    first, second = KeyPair.named("provider"), KeyPair.named("second")
+    with KeyServer().open() as published:
+        published.keys = {"first": first.public, "second": second.public}
+        with running(
+            tmp_path_factory.mktemp("key-set"), APP_JWT_JWKS_URL=published.url, **FOR_US
+        ) as service:
+            yield Trust(service, Issuer(first.private, "RS256", {"kid": "first"}, first.public))
+
+
+@pytest.fixture
+def quiet(secured: Service) -> Iterator[None]:
+    """Nothing that a test does makes the server log a traceback."""
+    before = len(secured.log)
+    yield
+    assert "Traceback" not in secured.log[before:]
+
+
+@pytest.fixture
+async def come(secured: Service, quiet: None) -> AsyncIterator[Enter]:
+    """Open connections with tokens, `await come(token)`, that end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_connection(token: str) -> Wire:
+            wire = await enter(secured, token)
+            stack.push_async_callback(wire.connection.close)
+            return wire
+
+        yield open_connection
