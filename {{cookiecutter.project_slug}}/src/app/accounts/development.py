@@ -8,6 +8,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
 from ..auth.base import SERVER
+from ..auth.keys import TokenSettings
 from ..auth.tokens import sign
 from ..settings import Section
 from .base import Accounts
@@ -24,7 +25,9 @@ class SignInSettings(Section):
 
     @property
     def offered(self) -> bool:
-        """Whether any name signs in with any password."""
+        """Whether any name signs in with any password: never beside an identity provider."""
+        if TokenSettings().signed_elsewhere:
+            return False
         if self.development_sign_in is None:
             return not self.in_production
         return self.development_sign_in
@@ -33,6 +36,11 @@ class SignInSettings(Section):
         """Refuse to let anybody be anybody among real users."""
         if self.in_production and self.development_sign_in:
             yield "APP_DEVELOPMENT_SIGN_IN lets anybody be anybody: unset it in production"
+        if self.development_sign_in and TokenSettings().signed_elsewhere:
+            yield (
+                "APP_DEVELOPMENT_SIGN_IN needs a secret to sign with, and tokens come from your "
+                "identity provider: unset it, or APP_JWT_PUBLIC_KEY and APP_JWT_JWKS_URL"
+            )
 
 
 class Token(BaseModel):

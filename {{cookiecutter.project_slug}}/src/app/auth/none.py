@@ -1,7 +1,7 @@
 """Everybody is a guest, who keeps one identity by the token that `welcome` carries."""
 
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from secrets import token_hex
@@ -12,9 +12,17 @@ from starlette.requests import HTTPConnection, Request
 from ..coordination.base import Coordination
 from ..protocol.errors import CloseCode, Disconnect
 from .base import Authenticator, Principal
-from .secret import signing_secret
+from .secret import SecretSettings, signing_secret
 
 auth_routes = APIRouter()
+
+
+class GuestSettings(SecretSettings):
+    """`APP_JWT_SECRET`, which whoever knows it can be any guest with."""
+
+    def complaints(self) -> Iterator[str]:
+        """Identities outlive a restart, and are the same on all nodes."""
+        yield from self.missing()
 
 
 class Guests:

@@ -17,6 +17,11 @@ DEVELOPMENT_SECRET = Path(".development-secret")
 """Ignored by git; tokens signed in development outlive a restart because of it."""
 
 SHORTEST = 32
+FEWEST_DISTINCT = 10
+"""Different characters: what was drawn at random has more, what was typed to be long has not."""
+
+
+_COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 class SecretSettings(Section):
@@ -25,12 +30,18 @@ class SecretSettings(Section):
     jwt_secret: str | None = None
 
     def complaints(self) -> Iterator[str]:
-        """Refuse to serve real users with a secret that is missing or can be guessed."""
-        command = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        """Refuse a secret that can be guessed."""
+        if self.jwt_secret is None:
+            return
+        if len(self.jwt_secret) < SHORTEST:
+            yield f"APP_JWT_SECRET is shorter than {SHORTEST} characters: make one with {_COMMAND}"
+        elif len(set(self.jwt_secret)) < FEWEST_DISTINCT:
+            yield f"APP_JWT_SECRET repeats itself and can be guessed: make one with {_COMMAND}"
+
+    def missing(self) -> Iterator[str]:
+        """The complaint of whatever signs with it: real users need one that stays."""
         if self.jwt_secret is None and self.in_production:
-            yield f"APP_JWT_SECRET is missing: make one with {command}"
-        elif self.jwt_secret is not None and len(self.jwt_secret) < SHORTEST:
-            yield f"APP_JWT_SECRET is shorter than {SHORTEST} characters: make one with {command}"
+            yield f"APP_JWT_SECRET is missing: make one with {_COMMAND}"
 
 
 @cache
