@@ -1,7 +1,7 @@
 """What this service is made of; swap a part by changing its import."""
 
 from .accounts.{{ "none" if cookiecutter.auth == "none" else "development" }} import open_accounts
-from .auth.{{ cookiecutter.auth }} import auth_routes, open_authenticator
+from .auth.{{ cookiecutter.auth }} import AMBIENT, auth_routes, open_authenticator
 from .broker.{{ cookiecutter.broker }} import open_broker
 from .coordination.{{ cookiecutter.broker }} import open_coordination
 from .features import chat, echo, personal
@@ -12,6 +12,7 @@ TITLE = "{{ cookiecutter.project_name | escaped }}"
 FEATURES = (chat.feature, echo.feature, personal.feature)
 
 __all__ = [
+    "AMBIENT",
     "FEATURES",
     "TITLE",
     "auth_routes",

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
 from .adapters import (
+    AMBIENT,
     FEATURES,
     TITLE,
     auth_routes,
@@ -24,6 +26,7 @@ from .adapters import (
     open_presence,
 )
 from .auth.dependencies import KeySettings
+from .auth.origins import OriginSettings
 from .auth.revocation import Revocations
 from .http import channels, connections, health, metrics
 from .http.errors import install_errors
@@ -103,6 +106,16 @@ def create_app() -> FastAPI:
     documented = {} if demo.shown else {"openapi_url": None}
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
+    if origins := OriginSettings().allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("DELETE", "GET", "PATCH", "POST", "PUT"),
+            allow_headers=("Authorization", "Content-Type"),
+            allow_credentials=AMBIENT,
+            expose_headers=("Retry-After", "WWW-Authenticate"),
+        )
+    # Around it, since its coroutine, too, would last as long as each connection.
     app.add_middleware(Sockets)
     if proxies := ServerSettings().trusted_proxies:
         # Only what these say of a client is believed; else it costs a coroutine per connection.

@@ -1,6 +1,7 @@
 """Structured logs: facts with fields, in words for a terminal or as JSON for a collector."""
 
 import logging
+import re
 import sys
 from typing import Any
 
@@ -18,6 +19,9 @@ _NOISE = (
     "Unsupported upgrade request.",
     "ASGI callable returned without completing handshake",
 )
+
+_SECRET = re.compile(r'(?<=\?)[^\s"\\\x1b]+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*')
+"""A query, which may hold what proves a user, and what looks like a token."""
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -82,7 +86,15 @@ def formatter(style: str) -> logging.Formatter:
         plain = structlog.dev.plain_traceback
         colors = sys.stderr.isatty()
         renderers.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=renderers)
+    return Discreet(foreign_pre_chain=_SHARED, processors=renderers)
+
+
+class Discreet(structlog.stdlib.ProcessorFormatter):
+    """Writes no query and no token, whoever logs them: in a message, a field or a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without them."""
+        return _SECRET.sub("[redacted]", super().format(record))
 
 
 class NoWireNoise(logging.Filter):

@@ -8,6 +8,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
 from ..auth.base import SERVER
+from ..auth.dependencies import not_stored
 from ..auth.keys import TokenSettings
 from ..auth.tokens import sign
 from ..settings import Section
@@ -51,7 +52,7 @@ class Token(BaseModel):
     expires_in: int = TOKEN_SECONDS
 
 
-@router.post("/token")
+@router.post("/token", dependencies=[Depends(not_stored)])
 async def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
     """A token for any name, whatever the password; in development only."""
     if not SignInSettings().offered:

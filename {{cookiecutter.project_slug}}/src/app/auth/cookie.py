@@ -13,11 +13,24 @@ from starlette.requests import HTTPConnection
 from ..coordination.base import Coordination
 from ..protocol.errors import CommandError, ErrorCode
 from ..settings import Section
-from .base import Authenticator, Principal
-from .dependencies import CurrentPrincipal, CurrentRevocations, bearer_token
+from .base import SERVER, Authenticator, Principal
+from .dependencies import (
+    CurrentPrincipal,
+    CurrentRevocations,
+    api_key,
+    bearer_token,
+    current_principal,
+    not_stored,
+)
 from .origins import Origins, OriginSettings
 from .sign_out import revoke
 from .tokens import Tokens, open_tokens
+
+AMBIENT = True
+"""Whether browsers send what proves a user unasked."""
+
+LARGEST = 4096
+"""Bytes of a cookie's name and what it holds; browsers drop a larger one without a word."""
 
 
 class CookieSettings(Section):
@@ -40,7 +53,10 @@ class CookieSettings(Section):
         if self.in_production and not self.secure:
             yield "APP_COOKIE_SECURE=false sends cookies in plain text: unset it in production"
         if self.in_production and not OriginSettings().allowed_origins:
-            yield "APP_ALLOWED_ORIGINS is missing: cookies need the origins of your pages"
+            yield (
+                "APP_ALLOWED_ORIGINS is missing: cookies need the origins of your pages, "
+                "as in https://app.example.com"
+            )
 
 
 class SignedIn(BaseModel):
@@ -57,11 +73,11 @@ class Cookies:
     tokens: Tokens
     origins: Origins
     settings: CookieSettings
-    ambient: bool = True
+    ambient: bool = AMBIENT
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """Whom the cookie proves."""
-        return await self.tokens.verify(connection.cookies.get(self.settings.name, ""))
+        return await self._verify(connection)
 
     async def by_token(self, token: str) -> Principal:
         """Nobody: a page cannot read what proves its user."""
@@ -71,63 +87,100 @@ class Cookies:
         """Whom a token proves; else whom the cookie does, for pages that may use it."""
         if bearer is not None:
             return await self.tokens.verify(bearer)
-        cookie = request.cookies.get(self.settings.name)
-        if cookie is None:
+        if not self.held(request):
             return None
         self._distrust(request)
-        return await self.tokens.verify(cookie)
+        return await self._verify(request)
+
+    def held(self, connection: HTTPConnection) -> list[str]:
+        """What the cookie holds; or several of its name do, as who sits on another host may do."""
+        headers = connection.headers.getlist("cookie")
+        pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
+        return [value.strip() for name, _, value in pairs if name.strip() == self.settings.name]
+
+    def keep(self, response: Response, token: str, seconds: int) -> None:
+        """Let the browser keep a token for so long; for no time at all, forget it."""
+        response.set_cookie(
+            self.settings.name,
+            token,
+            max_age=seconds,
+            path="/",
+            secure=self.settings.secure,
+            httponly=True,
+            samesite="strict",
+        )
+
+    async def _verify(self, connection: HTTPConnection) -> Principal:
+        """Whom the one cookie proves; of several nobody knows which is the user's."""
+        held = self.held(connection)
+        return await self.tokens.verify(held[0] if len(held) == 1 else "")
 
     def _distrust(self, request: Request) -> None:
         """Refuse pages of others; where nothing says whose it is, whatever changes something."""
-        site = request.headers.get("sec-fetch-site")
-        required = site is None and request.method not in ("GET", "HEAD")
-        foreign = site not in (None, "same-origin", "none") and "origin" not in request.headers
-        if foreign or not self.origins.admit(request, required=required):
+        site, reads = request.headers.get("sec-fetch-site"), request.method in ("GET", "HEAD")
+        own = reads if site is None else site in ("same-origin", "none")
+        if not self.origins.admit(request, required=not own):
             raise CommandError(ErrorCode.FORBIDDEN, "pages of other origins may not do this")
 
 
-auth_routes = APIRouter(prefix="/auth", tags=["auth"])
+auth_routes = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(not_stored)])
+
+
+async def _cookies(request: Request) -> Cookies:
+    """What knows the cookie."""
+    cookies: Cookies = request.state.node.authenticator
+    return cookies
+
+
+_CurrentCookies = Annotated[Cookies, Depends(_cookies)]
+_Bearer = Annotated[str | None, Depends(bearer_token)]
 
 
 @auth_routes.post("/session")
 async def sign_in(
-    request: Request,
-    response: Response,
-    principal: CurrentPrincipal,
-    token: Annotated[str | None, Depends(bearer_token)],
+    response: Response, cookies: _CurrentCookies, principal: CurrentPrincipal, token: _Bearer
 ) -> SignedIn:
     """Keep the Bearer token in a cookie; to renew it, come with another token."""
+    if principal is SERVER:
+        raise CommandError(ErrorCode.FORBIDDEN, "a key is no user: come with a user's token")
     if token is None or principal.expires_at is None:
-        raise CommandError(ErrorCode.UNAUTHENTICATED, "needs a token: Authorization: Bearer")
-    cookies: Cookies = request.state.node.authenticator
+        raise CommandError(ErrorCode.UNAUTHENTICATED, "needs a token: Authorization: _Bearer")
+    if len(cookies.settings.name) + len(token) > LARGEST:
+        what = f"a cookie holds {LARGEST} bytes with its name: have less put into the token"
+        raise CommandError(ErrorCode.TOO_LARGE, what)
     left = (principal.expires_at - datetime.now(UTC)).total_seconds()
-    _set(response, cookies.settings, token, int(left))
+    cookies.keep(response, token, int(left))
     return SignedIn(user=principal.user, expires_at=principal.expires_at)
+
+
+async def _leaving(
+    request: Request,
+    cookies: _CurrentCookies,
+    key: Annotated[str | None, Depends(api_key)],
+    bearer: _Bearer,
+    revocations: CurrentRevocations,
+) -> Principal | None:
+    """Who signs out; None where a cookie came that is not good any more."""
+    try:
+        return await current_principal(request, key, bearer, revocations)
+    except CommandError as refused:
+        stale = refused.code is ErrorCode.UNAUTHENTICATED and bearer is None
+        if stale and cookies.held(request):
+            return None
+        raise
 
 
 @auth_routes.delete("/session", status_code=204)
 async def sign_out(
-    request: Request,
     response: Response,
-    principal: CurrentPrincipal,
+    cookies: _CurrentCookies,
+    principal: Annotated[Principal | None, Depends(_leaving)],
     revocations: CurrentRevocations,
 ) -> None:
     """Revoke what the cookie holds, end every connection that it opened, and take it away."""
-    await revoke(principal, revocations)
-    cookies: Cookies = request.state.node.authenticator
-    _set(response, cookies.settings, "", 0)
-
-
-def _set(response: Response, settings: CookieSettings, token: str, seconds: int) -> None:
-    response.set_cookie(
-        settings.name,
-        token,
-        max_age=seconds,
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="strict",
-    )
+    if principal is not None:
+        await revoke(principal, revocations)
+    cookies.keep(response, "", 0)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
@@ -11,7 +11,7 @@ from ..settings import Section
 from .base import SERVER, Authenticator, Principal
 from .revocation import Revocations
 
-_key = APIKeyHeader(name="X-API-Key", auto_error=False)
+api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)
 
 
@@ -28,6 +28,11 @@ async def bearer_token(
     return None if bearer is None else bearer.credentials
 
 
+async def not_stored(response: Response) -> None:
+    """Let no cache keep an answer: for routes that give credentials."""
+    response.headers["Cache-Control"] = "no-store"
+
+
 async def current_revocations(request: Request) -> Revocations:
     """Who is no longer let in."""
     revocations: Revocations = request.state.node.revocations
@@ -39,7 +44,7 @@ CurrentRevocations = Annotated[Revocations, Depends(current_revocations)]
 
 async def current_principal(
     request: Request,
-    key: Annotated[str | None, Depends(_key)],
+    key: Annotated[str | None, Depends(api_key)],
     bearer: Annotated[str | None, Depends(bearer_token)],
     revocations: CurrentRevocations,
 ) -> Principal:

@@ -14,6 +14,9 @@ from ..protocol.errors import CloseCode, Disconnect
 from .base import Authenticator, Principal
 from .secret import SecretSettings, signing_secret
 
+AMBIENT = False
+"""Whether browsers send what proves a user unasked."""
+
 auth_routes = APIRouter()
 
 
@@ -28,7 +31,7 @@ class GuestSettings(SecretSettings):
 class Guests:
     """Gives each connection an identity of its own, or an earlier one back."""
 
-    ambient = False
+    ambient = AMBIENT
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """A new guest."""

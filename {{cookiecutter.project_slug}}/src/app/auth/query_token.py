@@ -11,6 +11,9 @@ from .base import Authenticator, Principal
 from .sign_out import sign_out_routes
 from .tokens import Tokens, open_tokens
 
+AMBIENT = False
+"""Whether browsers send what proves a user unasked."""
+
 auth_routes = sign_out_routes()
 
 
@@ -19,7 +22,7 @@ class QueryToken:
     """The token comes with the handshake, where proxies may log it: it should be short-lived."""
 
     tokens: Tokens
-    ambient: bool = False
+    ambient: bool = AMBIENT
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """Whom `token` in the query proves."""

@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_urlsafe
 
-from fastapi import Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, TypeAdapter
 from starlette.requests import HTTPConnection
 
-from ..coordination.base import Coordination
-from ..protocol.errors import CloseCode, Disconnect
-from .base import Authenticator, Principal
-from .dependencies import CurrentPrincipal
+from ..coordination.base import Coordination, Want
+from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
+from .base import SERVER, Authenticator, Principal
+from .dependencies import CurrentPrincipal, not_stored
 from .sign_out import sign_out_routes
 from .tokens import Tokens, open_tokens
+
+AMBIENT = False
+"""Whether browsers send what proves a user unasked."""
 
 TICKET_SECONDS = 30
 LONGEST = 64
@@ -40,10 +43,10 @@ class Tickets:
 
     tokens: Tokens
     coordination: Coordination
-    ambient: bool = False
+    ambient: bool = AMBIENT
 
     async def issue(self, principal: Principal) -> Ticket:
-        """A ticket with which a principal connects."""
+        """A ticket with which a principal connects; good for no longer than what proved it."""
         ticket = token_urlsafe(24)
         value = _PRINCIPAL.dump_json(principal).decode()
         await self.coordination.put(_key(ticket), value, TICKET_SECONDS)
@@ -75,10 +78,17 @@ def _key(ticket: str) -> str:
     return f"ticket:{sha256(ticket.encode(errors='replace')).hexdigest()}"
 
 
-@auth_routes.post("/ticket", status_code=201)
+@auth_routes.post("/ticket", status_code=201, dependencies=[Depends(not_stored)])
 async def fetch_ticket(request: Request, principal: CurrentPrincipal) -> Ticket:
-    """A ticket for whom the token proves, good for one connection."""
-    tickets: Tickets = request.state.node.authenticator
+    """A ticket for whom the token proves, good for one connection; as often as one may command."""
+    if principal is SERVER:
+        raise CommandError(ErrorCode.FORBIDDEN, "a key is no user: come with a user's token")
+    node = request.state.node
+    rate, burst = node.limits.commands_per_second, node.limits.commands_burst
+    tickets: Tickets = node.authenticator
+    (wait,) = await tickets.coordination.spend((Want(f"ticket:{principal.user}", rate, burst),))
+    if wait:
+        raise CommandError(ErrorCode.RATE_LIMITED, "you ask for too many", retry_after=wait)
     return await tickets.issue(principal)
 
 

@@ -32,11 +32,20 @@ def install_errors(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: CommandError) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if error.code is ErrorCode.UNAUTHENTICATED else {}
+    headers = {}
+    if error.code is ErrorCode.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = _challenge(request.headers.get("authorization", ""))
     if error.retry_after is not None:
         headers["Retry-After"] = str(ceil(error.retry_after))
     status = _STATUS.get(error.code, 400)
     return Response(encode_error(error).payload, status, headers, media_type="application/json")
+
+
+def _challenge(authorization: str) -> str:
+    """What to come with; RFC 6750, 3.1: why not is said only to those who came with a token."""
+    scheme, _, token = authorization.partition(" ")
+    shown = scheme.lower() == "bearer" and token.strip()
+    return 'Bearer error="invalid_token"' if shown else "Bearer"
 
 
 async def _explain(request: Request, error: RequestValidationError) -> Response:
