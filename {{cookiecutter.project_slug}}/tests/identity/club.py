@@ -1,8 +1,9 @@
-"""The service with two more features, whose doors can close: an application to be served."""
+"""The service with two more features, whose doors can close: a program."""
 
 from fastapi import APIRouter
 
 from app import adapters
+from app.__main__ import run
 from app.auth.base import Principal
 from app.auth.policy import Policy, scope
 from app.features.base import Feature
@@ -35,4 +36,5 @@ adapters.FEATURES = (  # type: ignore[assignment]
     Feature(Namespace("staff", payload=Json, durable=True, presence=True, policy=staff)),
 )
 
-from app.main import app as app  # noqa: E402 - it reads the features
+if __name__ == "__main__":
+    run()

@@ -7,8 +7,7 @@ import pytest
 
 from ..service import Service, running
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = ("-m", "uvicorn", "--app-dir", str(ROOT), "tests.identity.club:app", "--port", "0")
+PROGRAM = (str(Path(__file__).parent / "club.py"),)
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ async def test_who_talks_without_pause_is_put_out_as_soon(
         while True:
             await wire.say(type="publish", channel=channel, data={"text": f"{number}"})
             number += 1
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     talking = asyncio.create_task(talk())
     await wire.hear_type("message")

@@ -16,7 +16,7 @@ TABLE = [
 
 TOO_LONG = 431
 NOT_READ = {4500, 401, TOO_LONG, "invalid_message"}
-"""How what is too long, or nothing, may end before it is looked at."""
+"""How what is too long, or nothing at all, may end before it is looked at."""
 
 
 @pytest.mark.parametrize(
