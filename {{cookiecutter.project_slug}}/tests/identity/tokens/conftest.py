@@ -27,13 +27,14 @@ class Trust:
 
     service: Service
     issuer: Issuer
+    published: KeyServer | None = None
 
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that shares a secret with the identity provider, with channels for staff only."""
-    folder = tmp_path_factory.mktemp("secured")
-    with running(folder, program=PROGRAM, APP_JWT_SECRET=SECRET, **FOR_US) as service:
+    settings = {"APP_JWT_SECRET": SECRET, "APP_PRESENCE_GRACE_SECONDS": "0", **FOR_US}
+    with running(tmp_path_factory.mktemp("secured"), program=PROGRAM, **settings) as service:
         yield service
 
 
@@ -62,7 +63,8 @@ def by_key_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
         with running(
             tmp_path_factory.mktemp("key-set"), APP_JWT_JWKS_URL=published.url, **FOR_US
         ) as service:
-            yield Trust(service, Issuer(first.private, "RS256", {"kid": "first"}, first.public))
+            issuer = Issuer(first.private, "RS256", {"kid": "first"}, first.public)
+            yield Trust(service, issuer, published)
 
 
 @pytest.fixture

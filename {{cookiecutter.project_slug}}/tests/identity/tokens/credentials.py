@@ -181,11 +181,17 @@ SIGNATURES = [
     headed("no algorithm", alg=None),
     headed("an algorithm that is a list", alg=["HS256", "RS256"]),
     Case("another key", lambda issuer: issuer.but(key=_stranger(issuer)).token()),
-    Case("an RSA key of somebody", lambda _: Issuer(KeyPair.named("mallory").private, "RS256").token()),
+    Case(
+        "an RSA key of somebody",
+        lambda _: Issuer(KeyPair.named("mallory").private, "RS256").token(),
+    ),
     Case("a key that it brings along", _own_key),
     Case("an empty key", lambda issuer: hs256("", {"alg": "HS256"}, issuer.claims())),
     Case("a key that all know", lambda issuer: hs256("secret", {"alg": "HS256"}, issuer.claims())),
-    *(forged(f"no signature: {alg}", {"alg": alg}, "") for alg in ("none", "None", "NONE", "HS256")),
+    *(
+        forged(f"no signature: {alg}", {"alg": alg}, "")
+        for alg in ("none", "None", "NONE", "HS256")
+    ),
     *(forged(f"nobody's signature: {alg}", {"alg": alg}) for alg in ("none", "nOnE", "none ", "")),
     Case("a signed token that says none", lambda issuer: issuer.by_hand({"alg": "none"})),
 ]
