@@ -1,4 +1,4 @@
-"""Coming in, being turned away and being put out, in whatever way this service was generated with."""
+"""Coming in, being turned away or put out, in whatever way this service was generated with."""
 
 import asyncio
 from collections.abc import Sequence

@@ -74,12 +74,12 @@ async def test_what_was_said_too_late_is_not_done(
     for each in (wire, other):
         await each.ask(type="subscribe", channel=channel)
     await wire.ask(type="publish", channel=channel, data={"text": "in time"})
-    wire.connection.transport.pause_reading()  # type: ignore[attr-defined]
+    wire.connection.transport.pause_reading()
     await put_out(server_side, wire)
     for number in range(20):
         await wire.say(type="publish", channel=channel, data={"text": f"late {number}"})
         await wire.say(type="signal", channel=channel, kind="typing")
-    wire.connection.transport.resume_reading()  # type: ignore[attr-defined]
+    wire.connection.transport.resume_reading()
     heard, code = await remainder(wire)
     assert code == 4504
     assert [each["type"] for each in heard if each["type"] != "message"] == []

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from jose import jwk, jwt
+from jose.backends.base import Key
 
 ISSUER, AUDIENCE = "https://issuer.example", "the-service"
 
@@ -66,19 +67,26 @@ class Issuer:
     def token(self, user: str = "ann", seconds: float = 600, **more: Any) -> str:
         """A token that is good for so many seconds, made as everybody makes them."""
         claims = self.claims(user, seconds, **more)
-        return jwt.encode(claims, self.key, self.algorithm, headers=dict(self.header))
+        key = signing_key(self.key, self.algorithm)
+        return jwt.encode(claims, key, self.algorithm, headers=dict(self.header))
 
     def by_hand(self, header: Mapping[str, Any] | None = None, claims: object = ...) -> str:
         """A signed token with any header, and anything for claims."""
         head = {"alg": self.algorithm, "typ": "JWT", **self.header, **(header or {})}
         head = {name: each for name, each in head.items() if each is not None}
         body = f"{encoded(head)}.{encoded(self.claims() if claims is ... else claims)}"
-        signature = jwk.construct(self.key, self.algorithm).sign(body.encode())
+        signature = signing_key(self.key, self.algorithm).sign(body.encode())
         return f"{body}.{encoded(signature)}"
 
     def but(self, **changes: Any) -> "Issuer":
         """Another one, which differs in something."""
         return replace(self, **changes)
+
+
+@cache
+def signing_key(key: str, algorithm: str) -> Key:
+    """A key that is read once: to check a private one takes 0.1 s."""
+    return jwk.construct(key, algorithm)
 
 
 def hs256(secret: str, header: Mapping[str, Any], claims: object) -> str:

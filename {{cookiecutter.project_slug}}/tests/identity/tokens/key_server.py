@@ -34,7 +34,7 @@ class KeyServer:
         publisher = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - so it is called
+            def do_GET(self) -> None:
                 publisher.asked += 1
                 body = json.dumps(publisher.document()).encode()
                 self.send_response(200)

@@ -1,5 +1,7 @@
 """What a token allows is allowed as long as it is the token of the connection, and no longer."""
 
+from typing import Any
+
 import pytest
 
 from ...service import Service
@@ -62,7 +64,7 @@ async def test_who_may_read_is_put_out_without_the_scope(secured: Service, come:
     ids=str,
 )
 async def test_what_looks_like_a_scope_is_none(
-    secured: Service, come: Enter, claims: dict[str, object]
+    secured: Service, come: Enter, claims: dict[str, Any]
 ) -> None:
     token = PROVIDER.token("mia", **claims)
     wire = await come(token)
