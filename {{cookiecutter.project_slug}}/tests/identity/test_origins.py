@@ -96,6 +96,28 @@ async def test_who_says_two_origins_is_refused(service: Service, calm: None) -> 
         assert await answer_from(service, shown, origins) in (400, 403), origins
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://app.example", 101),
+        ("http://app.example.evil.example", 403),
+        ("http://app.examples", 403),
+        ("http://app.example:81", 403),
+        ("http://evilapp.example", 403),
+        ("http://evil.app.example", 403),
+        ("http://example", 403),
+        ("{own}", 403),
+    ],
+)
+async def test_its_own_page_is_of_the_host_that_was_asked(
+    service: Service, calm: None, origin: str, status: int
+) -> None:
+    async with Stranger.open(service.port) as stranger:
+        lines = ["Host: app.example" if line.startswith("Host") else line for line in HANDSHAKE]
+        await stranger.say(request(*lines, f"Origin: {origin.format(own=service.http)}"))
+        assert (await stranger.hear()).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 async def test_no_host_makes_no_origin_good(service: Service, calm: None) -> None:
     for origin in ("null", "", "https://"):
         async with Stranger.open(service.port) as stranger:

@@ -1,73 +1,25 @@
 """Every kind of token that may come, by name, and what becomes of a connection that shows it."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from jose import jwk
 
-from .issuer import Issuer, KeyPair, encoded, hs256, unsigned
+from .case import (
+    EXPIRED,
+    UNAUTHENTICATED,
+    Case,
+    bare,
+    changed,
+    claiming,
+    dated,
+    forged,
+    headed,
+    parts,
+    saying,
+)
+from .issuer import Issuer, KeyPair, encoded, hs256
 
-EXPIRED, UNAUTHENTICATED = 4100, 4500
 DAY = 86_400
-
-
-@dataclass(frozen=True)
-class Case:
-    """A token, made anew each time, and how the connection ends: None where it is welcome."""
-
-    name: str
-    make: Callable[[Issuer], str]
-    code: int | None = UNAUTHENTICATED
-    unread: bool = False
-    """Whether a limit comes first: of a field, of a header."""
-
-
-def bare(name: str, token: str) -> Case:
-    """No token at all."""
-    return Case(name, lambda issuer: token)
-
-
-def changed(name: str, change: Callable[[str], str]) -> Case:
-    """A token that was good before it was changed."""
-    return Case(name, lambda issuer: change(issuer.token()))
-
-
-def parts(change: Callable[[list[str]], Sequence[str]]) -> Callable[[str], str]:
-    """A change of the three parts."""
-    return lambda token: ".".join(change(token.split(".")))
-
-
-def claiming(name: str, code: int | None = UNAUTHENTICATED, /, **claims: Any) -> Case:
-    """A token that is signed, and says something else; None leaves out a claim."""
-    return Case(name, lambda issuer: issuer.by_hand(claims=issuer.claims(**claims)), code)
-
-
-def saying(name: str, claims: object) -> Case:
-    """A token that is signed, and says something else altogether."""
-    return Case(name, lambda issuer: issuer.by_hand(claims=claims))
-
-
-def dated(name: str, code: int | None, /, **seconds: float) -> Case:
-    """A token that is signed, and whose times are so many seconds from now."""
-
-    def make(issuer: Issuer) -> str:
-        claims = issuer.claims()
-        now = claims["iat"]
-        return issuer.by_hand(claims=claims | {name: now + each for name, each in seconds.items()})
-
-    return Case(name, make, code)
-
-
-def headed(name: str, code: int | None = UNAUTHENTICATED, /, **header: Any) -> Case:
-    """A token that is signed, with another header; None leaves out a part of it."""
-    return Case(name, lambda issuer: issuer.by_hand(header), code)
-
-
-def forged(name: str, header: object, signature: str = "AAAA") -> Case:
-    """A token that nobody signed."""
-    return Case(name, lambda issuer: unsigned(header, issuer.claims(), signature))
 
 
 def _deep(depth: int) -> str:
@@ -84,6 +36,23 @@ def _own_key(issuer: Issuer) -> str:
     pair = KeyPair.named("mallory")
     key = jwk.construct(pair.public, "RS256").to_dict()
     return Issuer(pair.private, "RS256", {"jwk": key}).token()
+
+
+def _longer(issuer: Issuer) -> str:
+    return f"{issuer.algorithm[:2]}512"
+
+
+def _lower(issuer: Issuer) -> str:
+    return issuer.algorithm.lower()
+
+
+def _stranger(issuer: Issuer) -> str:
+    secret = issuer.algorithm == "HS256"
+    return "another secret of 32 characters!!" if secret else KeyPair.named("mallory").private
+
+
+def _confused(issuer: Issuer, secret: str) -> str:
+    return hs256(secret, {"alg": "HS256", "typ": "JWT", **issuer.header}, issuer.claims())
 
 
 WELCOME = [
@@ -234,20 +203,3 @@ NAMED = [
     headed("a key that is a URL", jku="https://evil.example/keys", kid="evil"),
 ]
 """Where keys have names."""
-
-
-def _longer(issuer: Issuer) -> str:
-    return f"{issuer.algorithm[:2]}512"
-
-
-def _lower(issuer: Issuer) -> str:
-    return issuer.algorithm.lower()
-
-
-def _stranger(issuer: Issuer) -> str:
-    secret = issuer.algorithm == "HS256"
-    return "another secret of 32 characters!!" if secret else KeyPair.named("mallory").private
-
-
-def _confused(issuer: Issuer, secret: str) -> str:
-    return hs256(secret, {"alg": "HS256", "typ": "JWT", **issuer.header}, issuer.claims())

@@ -4,8 +4,9 @@ import pytest
 
 from ...service import Service
 from ..entry import reception
+from .case import Case
 from .conftest import Trust
-from .credentials import CASES, CONFUSED, NAMED, Case
+from .credentials import CASES, CONFUSED, NAMED
 
 EVERYWHERE = "by_secret", "by_public_key", "by_key_set"
 TABLE = [
