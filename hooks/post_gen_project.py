@@ -28,6 +28,7 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "licenses/*": lambda path: path.name == ANSWERS["license"],
     "src/app/http/demo/auth/*.js": chosen("auth"),
     "src/client/auth/*.py": chosen("auth"),
+    "tests/auth/provider.py": lambda path: ANSWERS["auth"] != "none",
     "tests/doors/*.py": chosen("auth"),
     "tests/identity/tokens": lambda path: ANSWERS["auth"] != "none",
 }

@@ -49,6 +49,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server for real users, with what it must have and nothing else."""
     with running(
         tmp_path_factory.mktemp("production"),
+        APP_ALLOWED_ORIGINS="https://app.example.com",
         APP_API_KEY=None,
         APP_ENVIRONMENT="production",
         APP_JWT_SECRET="a secret of 32 characters or more",

@@ -134,9 +134,11 @@ class Service:
             self._tokens[user] = response.json()["access_token"]
         return self._tokens[user]
 
-    async def shown(self, user: str) -> Shown:
-        """What shows that a connection is a user's, by whatever this service was generated with."""
-        return await open_door().show(self, await self.token(user))
+    async def shown(self, user: str | None) -> Shown:
+        """What shows that a connection is a user's, by whatever this service was generated with;
+        or that it comes from a page that may connect, and no more.
+        """
+        return await open_door().show(self, None if user is None else await self.token(user))
 
     def _wait_until_listening(self, before: int) -> None:
         """Wait for the line that names the port, after what was in the log before."""
@@ -238,6 +240,15 @@ class Connected(Wire):
         elif token is None and not path:
             service.guests[user] = wire.token
         return wire
+
+
+async def enter(service: Service, user: str, path: str = "", **options: Any) -> Wire:
+    """A connection of a user's, which has heard nothing yet."""
+    shown = await service.shown(user)
+    wire = Wire(await knock(service, shown, path, **options))
+    if shown.message is not None:
+        await wire.say(**shown.message)
+    return wire
 
 
 async def knock(service: Service, shown: Shown, path: str = "", **options: Any) -> ClientConnection:

@@ -25,6 +25,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_started(tmp_path: Path
     """Several workers, too, cannot share a memory."""
     done = started(
         tmp_path,
+        APP_ALLOWED_ORIGINS="https://app.example.com",
         APP_ENVIRONMENT="production",
         APP_JWT_SECRET="too-short",
         APP_LOG_LEVEL="loud",

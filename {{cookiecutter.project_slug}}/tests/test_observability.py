@@ -1,14 +1,25 @@
 """What is logged, in which form; and what never is."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from io import StringIO
+from time import monotonic
 from typing import Any
 
+import httpx2
 import pytest
-from websockets.asyncio.client import connect as handshake
+import structlog
+from websockets.exceptions import ConnectionClosed
+
+from app.observability import formatter
 
 from .conftest import Connect
-from .service import API_KEY, Connected, Service, Wire, running
+from .doors import open_door
+from .doors.base import Refused, Shown
+from .service import API_KEY, Connected, Service, Wire, knock, running
 
 CANARIES = {
     "text": "canary-in-a-message",
@@ -20,6 +31,7 @@ CANARIES = {
     "subprotocol": "canary-in-a-subprotocol",
     "body": "canary-in-a-body",
     "token": "canary-in-a-token",
+    "credential": "canary-in-a-credential",
 }
 
 
@@ -30,7 +42,32 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-async def say_everything(service: Service) -> Connected:
+BY_HAND = ("-m", "uvicorn", "app.main:app", "--port", "0", "--no-proxy-headers")
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that somebody else started, which has an access log of its own."""
+    with running(tmp_path_factory.mktemp("by-hand"), program=BY_HAND) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The same, told to log all there is."""
+    program = (*BY_HAND, "--log-level", "trace")
+    with running(tmp_path_factory.mktemp("traced"), program=program) as service:
+        yield service
+
+
+async def ping(service: Service, shown: Shown, path: str = "", **options: Any) -> None:
+    """Connect, and say something; the server may not listen."""
+    async with await knock(service, shown, path, **options) as connection:
+        with suppress(ConnectionClosed):
+            await Wire(connection).ask(type="ping")
+
+
+async def say_everything(service: Service) -> tuple[Connected, Shown]:
     """Everything in which a secret can come."""
     wire = await Connected.open(service, "ann")
     async with wire.connection:
@@ -43,40 +80,104 @@ async def say_everything(service: Service) -> Connected:
         await wire.ask(type="signal", channel=channel, kind=CANARIES["kind"])
         await wire.ask(type="nope", token=CANARIES["token"])
         await wire.ask(type="auth", token=CANARIES["token"])
-    async with handshake(f"{service.ws}?token={CANARIES['query']}") as connection:
-        await Wire(connection).ask(type="ping")
-    async with handshake(f"{service.ws}/nowhere/x?token={CANARIES['query']}&last=x") as connection:
-        await Wire(connection).closed()
-    headers = {"Authorization": f"Bearer {CANARIES['header']}"}
+    shown, nothing = await service.shown("ann"), await service.shown(None)
+    for _ in range(2):
+        await ping(service, shown)
+    with suppress(Refused):
+        await ping(service, await open_door().show(service, CANARIES["credential"]))
+    await ping(service, nothing, f"?token={CANARIES['query']}")
+    await ping(service, shown, f"/nowhere/x?token={CANARIES['query']}&last=x")
+    bearer = {"Authorization": f"Bearer {CANARIES['header']}"}
     protocols = ["v1.json", CANARIES["subprotocol"]]
-    async with handshake(
-        service.ws,
-        additional_headers=headers,
-        subprotocols=protocols,  # type: ignore[arg-type]
-    ) as connection:
-        await Wire(connection).ask(type="ping")
-    async with service.rest() as http:
+    more = replace(nothing, headers={**nothing.headers, **bearer})
+    await ping(service, more, subprotocols=protocols)
+    async with service.rest(shown.headers) as http:
         path = "/api/channels/chat:canaries/messages"
         body = {"data": {"text": CANARIES["body"]}, "key": "k"}
         await http.post(path, json=body, headers={"X-API-Key": API_KEY})
         await http.post(path, json={"data": CANARIES["body"]}, headers={"X-API-Key": API_KEY})
         await http.post(path, json=body, headers={"X-API-Key": CANARIES["header"]})
-        await http.get(path, headers=headers)
+        await http.get(path, headers=bearer)
         await http.get(f"/api/rooms?token={CANARIES['query']}")
+        await http.get(f"/nowhere?token={CANARIES['query']}")
         await http.get("/api/rooms", headers={"Authorization": f"Bearer {wire.token}"})
-    return wire
+    return wire, shown
 
 
-@pytest.mark.parametrize("name", ["service", "talkative"])
+@pytest.mark.parametrize("name", ["service", "talkative", "by_hand", "traced"])
 async def test_nothing_that_was_said_and_no_credential_is_logged(
     request: pytest.FixtureRequest, name: str
 ) -> None:
     service: Service = request.getfixturevalue(name)
-    wire = await say_everything(service)
-    said = {**CANARIES, "credential": wire.token, "signature": wire.token.rpartition(".")[2]}
+    wire, shown = await say_everything(service)
+    said = {**CANARIES, "proof": wire.token, "signature": wire.token.rpartition(".")[2]}
+    said |= shown.query
     assert [what for what, text in said.items() if text in service.log] == []
     assert API_KEY not in service.log
     assert "Traceback" not in service.log
+    assert wire.welcome["session"] in service.log, "it logs at all"
+
+
+@pytest.fixture(params=["console", "json"])
+def written(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """What the logger `canary` wrote, in each form."""
+    stream, logger = StringIO(), logging.getLogger("canary")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(request.param))
+    logger.addHandler(handler)
+    logger.setLevel("INFO")
+    logger.propagate = False
+
+    def lines() -> str:
+        if request.param == "json":
+            assert all(json.loads(line)["event"] for line in stream.getvalue().splitlines())
+        return stream.getvalue()
+
+    yield lines
+    logger.removeHandler(handler)
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.canary.c2lnbmF0dXJl"
+
+
+def test_a_query_and_a_token_are_not_written_whoever_logs_them(written: Callable[[], str]) -> None:
+    library = logging.getLogger("canary")
+    ours = structlog.wrap_logger(
+        library,
+        processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    url = httpx2.URL("https://id.example/keys?key=canary&more=canary")
+    library.info('HTTP Request: %s %s "%s %d %s"', "GET", url, "HTTP/1.1", 200, "OK")
+    library.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", "/ws?token=canary", "1.1", 200)
+    library.info("a token: %s", JWT)
+    ours.info("fetched", url=str(url), headers={"authorization": f"Bearer {JWT}"})
+    try:
+        raise ValueError(f"cannot fetch {url}: {JWT}")
+    except ValueError:
+        library.exception("failed")
+        ours.exception("failed")
+    text = written().replace('"logger": "canary"', "").replace("[canary]", "")
+    for kept in (
+        "GET https://id.example/keys?",
+        "127.0.0.1:1",
+        " 200",
+        "a token: ",
+        "cannot fetch",
+    ):
+        assert kept in text
+    assert text.count("ValueError") >= 2
+    assert "canary" not in text.replace(__file__, "")
+
+
+def test_what_a_stranger_makes_long_is_written_in_time() -> None:
+    """Each of these would take minutes if anything in it were looked at again and again."""
+    write = formatter("json")
+    for part in ("?", "?=", "eyJ", "-eyJ", ".eyJ", "eyJaaaaaaaa.", "?eyJ"):
+        record = logging.LogRecord("canary", logging.INFO, "", 0, part * 100_000, None, None)
+        begun = monotonic()
+        write.format(record)
+        assert monotonic() - begun < 1, part
 
 
 async def test_every_line_is_json_with_a_time_and_a_level(

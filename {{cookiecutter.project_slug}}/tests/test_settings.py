@@ -84,7 +84,7 @@ def test_a_complaint_of_a_section_is_not_hidden_by_another_section(
     bare: pytest.MonkeyPatch,
 ) -> None:
     assert SecretSettings in Section.__subclasses__()
-    bare.setenv("APP_ENVIRONMENT", "production")
+    bare.setenv("APP_JWT_SECRET", "short")
     bare.setenv("APP_PORT", "many")
     found = complaints()
     assert any("APP_PORT" in each for each in found)

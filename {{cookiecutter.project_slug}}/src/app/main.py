@@ -115,7 +115,7 @@ def create_app() -> FastAPI:
             allow_credentials=AMBIENT,
             expose_headers=("Retry-After", "WWW-Authenticate"),
         )
-    # Around it, since its coroutine, too, would last as long as each connection.
+    # Before all those, whose coroutines would last as long as each connection.
     app.add_middleware(Sockets)
     if proxies := ServerSettings().trusted_proxies:
         # Only what these say of a client is believed; else it costs a coroutine per connection.

@@ -20,7 +20,7 @@ _NOISE = (
     "ASGI callable returned without completing handshake",
 )
 
-_SECRET = re.compile(r'(?<=\?)[^\s"\\\x1b]+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*')
+_SECRET = re.compile(r'(?<=\?)[^\s"\\\x1b]+|(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*')
 """A query, which may hold what proves a user, and what looks like a token."""
 
 _SHARED: list[Processor] = [

@@ -1,16 +1,18 @@
 """Signing in while developing: anybody as anybody, and never among real users."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx2
 import pytest
-from websockets.asyncio.client import connect
 
 from app.accounts.development import SignInSettings
 
-from ..service import API_KEY, Service, Wire, environment
+from ..auth.provider import SigningKey
+from ..doors import open_door
+from ..service import API_KEY, Service, Wire, environment, knock, running
 
 SECRET = "a secret of 32 characters or more"
 
@@ -26,10 +28,15 @@ async def test_any_name_signs_in_with_any_password(
     for name in ("zoe", " Zoë 👋 ", "x" * 64, "auth0|1"):
         answer = await signed_in(visitor, username=name)
         assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
         token = answer.json()
         assert (token["token_type"], token["expires_in"]) == ("bearer", 3600)
-        async with connect(service.ws) as connection:
-            welcome = await Wire(connection).ask(type="auth", token=token["access_token"])
+        shown = await open_door().show(service, token["access_token"])
+        async with await knock(service, shown) as connection:
+            wire = Wire(connection)
+            if shown.message is not None:
+                await wire.say(**shown.message)
+            welcome = await wire.hear()
             assert welcome["user"] == {"id": name.strip(), "name": name.strip()}
 
 
@@ -69,38 +76,66 @@ async def test_among_real_users_nobody_signs_in_here(production: Service) -> Non
     assert "identity provider" in answer.text
 
 
+@pytest.mark.parametrize("elsewhere", ["APP_JWT_PUBLIC_KEY", "APP_JWT_JWKS_URL"])
+async def test_beside_an_identity_provider_nobody_signs_in_here(
+    tmp_path: Path, elsewhere: str
+) -> None:
+    value = SigningKey().public if elsewhere == "APP_JWT_PUBLIC_KEY" else "http://127.0.0.1:9/"
+    with running(tmp_path, **{elsewhere: value}) as service:
+        async with service.rest() as http:
+            answer = await signed_in(http, username="ann")
+        assert answer.status_code == 404
+        assert "identity provider" in answer.text
+        assert not (tmp_path / ".development-secret").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "offered"),
     [
         ({}, True),
         ({"APP_DEVELOPMENT_SIGN_IN": "false"}, False),
+        ({"APP_DEVELOPMENT_SIGN_IN": "true"}, True),
         ({"APP_ENVIRONMENT": "production"}, False),
+        ({"APP_JWT_PUBLIC_KEY": "any"}, False),
+        ({"APP_JWT_JWKS_URL": "any"}, False),
+        ({"APP_JWT_JWKS_URL": "any", "APP_DEVELOPMENT_SIGN_IN": "true"}, False),
     ],
 )
 def test_it_can_be_turned_off(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, str], offered: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("APP_DEVELOPMENT_SIGN_IN", "APP_ENVIRONMENT"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [each for each in os.environ if each.upper().startswith("APP_")]:
+        monkeypatch.delenv(name)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert SignInSettings().offered is offered
 
 
-def test_among_real_users_it_cannot_be_turned_on(tmp_path: Path) -> None:
-    settings = {
-        "APP_ENVIRONMENT": "production",
-        "APP_DEVELOPMENT_SIGN_IN": "true",
-        "APP_JWT_SECRET": SECRET,
-    }
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"APP_ENVIRONMENT": "production", "APP_JWT_SECRET": SECRET},
+            "APP_DEVELOPMENT_SIGN_IN lets anybody be anybody",
+        ),
+        (
+            {"APP_JWT_JWKS_URL": "http://127.0.0.1:9/"},
+            "APP_DEVELOPMENT_SIGN_IN needs a secret to sign with",
+        ),
+    ],
+    ids=["among real users", "beside an identity provider"],
+)
+def test_where_it_must_not_be_it_cannot_be_turned_on(
+    tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app"],
         cwd=tmp_path,
-        env=environment(settings),
+        env=environment({"APP_DEVELOPMENT_SIGN_IN": "true", **settings}),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "APP_DEVELOPMENT_SIGN_IN lets anybody be anybody" in done.stderr
+    assert said in done.stderr

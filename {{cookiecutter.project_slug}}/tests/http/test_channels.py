@@ -92,7 +92,7 @@ async def test_who_is_nobody_is_asked_who_it_is(visitor: httpx2.AsyncClient) -> 
     for path in ("messages", "presence"):
         response = await visitor.get(f"/api/channels/chat:lobby/{path}", headers=headers)
         assert response.status_code == 401
-        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
         assert "forged" not in response.text
 
 

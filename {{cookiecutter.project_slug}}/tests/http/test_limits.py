@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,6 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from app.auth.base import Principal
@@ -26,11 +27,15 @@ from app.realtime.node import Node
 from app.settings import ServerSettings, seen_as
 
 from ..conftest import Connect
+from ..doors.base import Shown
 from ..realtime.stage import open_node
-from ..service import API_KEY, IN_HASTE, PATIENCE, PROGRAM, Connected, Service, running
+from ..service import API_KEY, IN_HASTE, PATIENCE, PROGRAM, Connected, Service, knock, running
 
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine."""
+
+MEMBERS = (f"member-{number % 25}" for number in count())
+"""Those in a crowd, so many that none of them has too many connections."""
 
 UNHURRIED: dict[str, None] = dict.fromkeys(IN_HASTE)
 """The rates that a service has by itself."""
@@ -42,11 +47,16 @@ async def crowd() -> AsyncIterator[Callable[..., Awaitable[ClientConnection]]]:
     async with AsyncExitStack() as stack:
 
         async def enter(
-            service: Service, source: str = "127.0.0.1", **options: Any
+            service: Service,
+            source: str = "127.0.0.1",
+            shown: Shown | None = None,
+            headers: Mapping[str, str] | None = None,
+            **options: Any,
         ) -> ClientConnection:
-            connection = await handshake(
-                service.ws, local_addr=(source, 0), ping_interval=None, max_queue=None, **options
-            )
+            shown = shown or await service.shown(next(MEMBERS))
+            shown = replace(shown, headers={**shown.headers, **(headers or {})})
+            options |= {"local_addr": (source, 0), "max_queue": None}
+            connection = await knock(service, shown, **options)
             stack.callback(connection.transport.abort)
             return connection
 
@@ -264,7 +274,8 @@ async def test_of_500_from_one_address_100_are_let_in_and_others_are_served(
     unhurried: Service,
 ) -> None:
     async with crowd() as enter:
-        tried = [enter(unhurried, open_timeout=PATIENCE) for _ in range(500)]
+        shown = [await unhurried.shown(next(MEMBERS)) for _ in range(500)]
+        tried = [enter(unhurried, shown=each, open_timeout=PATIENCE) for each in shown]
         outcomes = await asyncio.gather(*tried, return_exceptions=True)
         inside = [each for each in outcomes if isinstance(each, ClientConnection)]
         assert len(inside) == 100
@@ -365,7 +376,7 @@ async def let_in(
         found = 0
         for number in range(count):
             with suppress(InvalidStatus):
-                await enter(service, source, additional_headers=header(number))
+                await enter(service, source, headers=header(number))
                 found += 1
         return found
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from websockets.asyncio.client import connect as handshake
 
 from ..conftest import Connect
-from ..service import PATIENCE, Service, Wire, running
+from ..service import PATIENCE, Service, Wire, knock, running
 
 OURS = ("websocket_", "realtime_")
 MESSAGES = 200
@@ -106,7 +105,7 @@ async def test_a_connection_that_the_service_ends_is_counted_by_its_code_and_no_
 ) -> None:
     """What a peer closes with is its own choice, and makes no series here."""
     for _ in range(2):
-        async with handshake(own.ws, subprotocols=["v9.xml"]) as connection:  # type: ignore[list-item]
+        async with await knock(own, await own.shown(None), subprotocols=["v9.xml"]) as connection:
             assert (await Wire(connection).closed())[0] == 4503
     refused = await connect("ann", "/nowhere/x", to=own)
     assert (await refused.closed())[0] == 4508

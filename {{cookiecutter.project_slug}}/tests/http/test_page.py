@@ -18,6 +18,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server for real users that shows the page all the same."""
     with running(
         tmp_path_factory.mktemp("shown"),
+        APP_ALLOWED_ORIGINS="https://app.example.com",
         APP_ENVIRONMENT="production",
         APP_DEMO="true",
         APP_JWT_SECRET="a secret of 32 characters or more",

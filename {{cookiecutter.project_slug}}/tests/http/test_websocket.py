@@ -5,7 +5,7 @@ from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..conftest import Connect
-from ..service import Service, Wire
+from ..service import Service, Wire, knock
 
 
 async def test_a_message_reaches_everybody_in_the_room(connect: Connect, channel: str) -> None:
@@ -25,7 +25,8 @@ async def test_a_message_reaches_everybody_in_the_room(connect: Connect, channel
 async def test_the_wire_that_is_spoken_is_chosen(
     service: Service, calm: None, offered: list[str]
 ) -> None:
-    async with handshake(service.ws, subprotocols=offered or None) as connection:  # type: ignore[arg-type]
+    shown = await service.shown("ann")
+    async with await knock(service, shown, subprotocols=offered or None) as connection:
         assert connection.subprotocol == ("v1.json" if offered else None)
         wire = Wire(connection)
         await wire.say(type="nope", id=1)
@@ -37,7 +38,8 @@ async def test_the_wire_that_is_spoken_is_chosen(
 async def test_a_wire_that_is_not_spoken_is_refused_so_that_a_browser_can_tell(
     service: Service, calm: None
 ) -> None:
-    async with handshake(service.ws, subprotocols=["v9.xml", "v9.csv"]) as connection:  # type: ignore[list-item]
+    offered = ["v9.xml", "v9.csv"]
+    async with await knock(service, await service.shown(None), subprotocols=offered) as connection:
         assert connection.subprotocol == "v9.xml"
         assert await Wire(connection).closed() == (4503, "unsupported version")
 
@@ -146,7 +148,7 @@ async def test_a_path_that_may_not_be_read_is_final(service: Service, connect: C
 async def test_a_path_that_makes_no_sense_is_final(
     service: Service, calm: None, asked: str
 ) -> None:
-    async with handshake(f"{service.ws}/{asked}") as connection:
+    async with await knock(service, await service.shown("ann"), f"/{asked}") as connection:
         with pytest.raises(ConnectionClosed):
             await Wire(connection).ask(type="ping")
         assert connection.close_code == 4502

@@ -7,13 +7,16 @@ import struct
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Self
+from urllib.parse import urlencode
 
 from websockets.frames import Frame, Opcode
 
 from ..conftest import Connect
+from ..doors.base import Shown
 from ..service import API_KEY, PATIENCE, Service
 
 GROWTH = 32 << 20
@@ -31,6 +34,16 @@ HANDSHAKE = (
     f"Sec-WebSocket-Key: {b64encode(bytes(16)).decode()}",
 )
 """The lines that ask for a WebSocket."""
+
+_NAMES = (f"stranger-{number}" for number in count())
+
+
+def asking(service: Service, shown: Shown) -> tuple[str, ...]:
+    """The lines that ask a service for a WebSocket, and show what has to be shown in them."""
+    query = f"?{urlencode(shown.query)}" if shown.query else ""
+    headers = (f"{name}: {value}" for name, value in shown.headers.items())
+    first, host = f"GET /ws{query} HTTP/1.1", f"Host: 127.0.0.1:{service.port}"
+    return (first, host, *HANDSHAKE[2:], *headers)
 
 
 def request(*lines: str, size: int | None = None) -> bytes:
@@ -78,6 +91,16 @@ class Stranger:
         """Connect, and have a WebSocket."""
         async with cls.open(port) as stranger:
             await stranger.say(request(*HANDSHAKE, *headers))
+            assert (await stranger.hear()).startswith(b"HTTP/1.1 101 ")
+            yield stranger
+
+    @classmethod
+    @asynccontextmanager
+    async def admitted(cls, service: Service, *headers: str) -> AsyncIterator[Self]:
+        """Have a WebSocket, as somebody who was never there before; no message is said yet."""
+        shown = await service.shown(next(_NAMES))
+        async with cls.open(service.port) as stranger:
+            await stranger.say(request(*asking(service, shown), *headers))
             assert (await stranger.hear()).startswith(b"HTTP/1.1 101 ")
             yield stranger
 

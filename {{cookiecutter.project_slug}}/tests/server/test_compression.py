@@ -6,7 +6,6 @@ import json
 import random
 import tracemalloc
 import zlib
-from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,6 +26,7 @@ from app.server.inbound import COMPRESSED_STEP_BYTES
 from ..conftest import Connect
 from ..service import PATIENCE, Service, running
 from .peer import Peer
+from .stranger import asking, request
 from .test_websocket import REREAD
 
 LIMIT = 65_536
@@ -67,25 +67,18 @@ class Raw:
         """Shake hands, and be authenticated."""
         raw = cls(*await asyncio.open_connection("127.0.0.1", service.port))
         try:
-            await raw._shake_hands(offers)
-            if (token := await service.token("raw")) is not None:
-                raw.say(type="auth", token=token)
+            shown = await service.shown("raw")
+            await raw._shake_hands(asking(service, shown), offers)
+            if shown.message is not None:
+                raw.say(**shown.message)
             await raw.hear_type("welcome")
             yield raw
         finally:
             raw._writer.close()
 
-    async def _shake_hands(self, offers: tuple[str, ...]) -> None:
-        lines = (
-            "GET /ws HTTP/1.1",
-            "Host: localhost",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Key: {b64encode(bytes(16)).decode()}",
-            *(f"Sec-WebSocket-Extensions: {offer}" for offer in offers),
-        )
-        self._writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+    async def _shake_hands(self, lines: tuple[str, ...], offers: tuple[str, ...]) -> None:
+        offering = (f"Sec-WebSocket-Extensions: {offer}" for offer in offers)
+        self._writer.write(request(*lines, *offering))
         status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         assert status.split()[1] == "101"
         for header in headers:

@@ -11,11 +11,10 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..conftest import Connect
-from ..service import PATIENCE, PROGRAM, Connected, Service, Wire, running
+from ..service import PATIENCE, PROGRAM, Connected, Service, Wire, enter, knock, running
 
 BY_HAND = ("-m", "uvicorn", "app.main:app", "--port", "0")
 HERE = Path(__file__).parent
@@ -77,7 +76,7 @@ async def test_clients_are_moved_one_after_another(
                 assert health["reasons"] == ready.json()["reasons"]
                 assert health["connections"] > 0
                 with pytest.raises(InvalidStatus) as refused:
-                    await handshake(own.ws)
+                    await knock(own, await own.shown(None))
                 assert refused.value.response.status_code == 503
                 assert refused.value.response.headers["Retry-After"] == "1"
         left = [each.result() for each in leaving]
@@ -104,11 +103,8 @@ async def stalled(service: Service, user: str) -> AsyncIterator[None]:
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", service.port))
-    token = await service.token(user)
-    async with handshake(service.ws, sock=raw, ping_interval=None) as connection:
-        wire = Wire(connection)
-        if token is not None:
-            await wire.say(type="auth", token=token)
+    wire = await enter(service, user, sock=raw)
+    async with wire.connection as connection:
         await wire.say(type="subscribe", channel="chat:lobby")
         await wire.hear_type("subscribed")
         connection.transport.pause_reading()

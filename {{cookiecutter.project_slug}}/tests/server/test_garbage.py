@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from app.protocol import commands
 
 from ..service import PATIENCE, Connected, Service, running
+from .stranger import asking, request
 
 OURS, THEIRS = "chat:bystanders-6f1d", "chat:strangers"
 LARGEST = 65_536
@@ -28,11 +29,6 @@ GARBAGE = settings(
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
-)
-
-HANDSHAKE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
 
@@ -70,8 +66,9 @@ class Scene:
     async def frames(self, frames: list[bytes]) -> None:
         """The stranger shakes hands and sends bytes, each on a connection that the server ends."""
         for each in frames:
+            lines = asking(self.service, await self.service.shown("mallory"))
             reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
-            writer.write(HANDSHAKE)
+            writer.write(request(*lines))
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             writer.write(each)
             writer.write_eof()

@@ -11,8 +11,9 @@ from websockets.frames import Opcode
 from app.server.inbound import CONTROL_FRAMES, FRAGMENTS
 
 from ..conftest import Connect
+from ..doors.base import Shown
 from ..service import IN_HASTE, PROGRAM, Service, running
-from .stranger import HANDSHAKE, Stranger, close_code, framed, request, undisturbed
+from .stranger import HANDSHAKE, Stranger, asking, close_code, framed, request, undisturbed
 
 SECONDS = 1.0
 """How long a request may take."""
@@ -60,15 +61,16 @@ async def test_of_500_who_say_nothing_100_are_let_in_and_gone_in_time(target: Se
 
 @pytest.mark.usefixtures("others")
 async def test_of_500_handshakes_of_one_address_few_are_let_in(target: Service) -> None:
+    members = [await target.shown(f"member-{number % 25}") for number in range(500)]
     async with AsyncExitStack() as stack:
         crowd = [await stack.enter_async_context(Stranger.open(target.port)) for _ in range(500)]
 
-        async def shake(stranger: Stranger) -> bytes:
-            await stranger.say(request(*HANDSHAKE))
+        async def shake(stranger: Stranger, shown: Shown) -> bytes:
+            await stranger.say(request(*asking(target, shown)))
             return (await stranger.hear())[:12]
 
         # Who is one too many may be closed before it has said anything.
-        heads = await asyncio.gather(*map(shake, crowd), return_exceptions=True)
+        heads = await asyncio.gather(*map(shake, crowd, members), return_exceptions=True)
         assert 0 < heads.count(b"HTTP/1.1 101") < 100, "somebody else has a place, too"
         said = {each for each in heads if isinstance(each, bytes)}
         assert said <= {b"HTTP/1.1 101", b"HTTP/1.1 429"}
@@ -76,7 +78,7 @@ async def test_of_500_handshakes_of_one_address_few_are_let_in(target: Service) 
 
 @pytest.mark.usefixtures("others")
 async def test_of_1000_messages_at_once_few_are_answered(target: Service) -> None:
-    async with Stranger.upgraded(target.port) as stranger:
+    async with Stranger.admitted(target) as stranger:
         await stranger.say(framed(Opcode.TEXT, b'{"type":"ping"}') * 1000)
         heard = await stranger.rest()
         # Who has not said who it is errs with each.
@@ -100,7 +102,7 @@ async def test_of_50_mb_of_control_frames_few_are_taken(
 ) -> None:
     flood = framed(kind, b"x" * size)
     flood *= MEBIBYTE // len(flood)
-    async with Stranger.upgraded(target.port) as stranger:
+    async with Stranger.admitted(target) as stranger:
         assert await stranger.say_while_heard(flood) < 50
         assert_closed(await stranger.rest(), 4200)
 
@@ -108,7 +110,7 @@ async def test_of_50_mb_of_control_frames_few_are_taken(
 @pytest.mark.usefixtures("others")
 async def test_as_many_control_frames_are_answered_and_not_one_more(target: Service) -> None:
     ping = framed(Opcode.PING)
-    async with Stranger.upgraded(target.port) as stranger:
+    async with Stranger.admitted(target) as stranger:
         await stranger.say(ping * CONTROL_FRAMES)
         heard = await stranger.hear_until(b"\x8a\x00" * CONTROL_FRAMES)
         assert b"\x88" not in heard
@@ -120,7 +122,7 @@ async def test_as_many_control_frames_are_answered_and_not_one_more(target: Serv
 @pytest.mark.parametrize("data", [b"", b"x"])
 async def test_a_message_of_a_million_fragments_is_refused(target: Service, data: bytes) -> None:
     first, next_ = framed(Opcode.TEXT, final=False), framed(Opcode.CONT, data, final=False)
-    async with Stranger.upgraded(target.port) as stranger:
+    async with Stranger.admitted(target) as stranger:
         await stranger.say(first)
         assert await stranger.say_while_heard(next_ * 100_000) < 10
         assert_closed(await stranger.rest(), 4502)
@@ -130,7 +132,7 @@ async def test_a_message_of_a_million_fragments_is_refused(target: Service, data
 async def test_a_message_may_have_so_many_fragments_and_not_one_more(target: Service) -> None:
     first, last = framed(Opcode.TEXT, b"{", final=False), framed(Opcode.CONT, b"}")
     between = framed(Opcode.CONT, final=False)
-    async with Stranger.upgraded(target.port) as stranger:
+    async with Stranger.admitted(target) as stranger:
         await stranger.say(first + between * (FRAGMENTS - 2) + last)
         assert b"invalid_message" in await stranger.hear_until(b"invalid_message")
         await stranger.say(first + between * (FRAGMENTS - 1) + last)
@@ -146,7 +148,7 @@ async def test_bombs_are_refused_before_they_go_off(target: Service) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(20):
             offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
-            stranger = Stranger.upgraded(target.port, offer)
+            stranger = Stranger.admitted(target, offer)
             await (each := await stack.enter_async_context(stranger)).say(frame)
             assert close_code(await each.rest()) == 1009
 
@@ -156,7 +158,7 @@ async def test_bombs_are_refused_before_they_go_off(target: Service) -> None:
 async def test_messages_of_a_mebibyte_are_refused(target: Service, offers: tuple[str, ...]) -> None:
     frame = framed(Opcode.TEXT, b"x" * MEBIBYTE)
     for _ in range(20):
-        async with Stranger.upgraded(target.port, *offers) as stranger:
+        async with Stranger.admitted(target, *offers) as stranger:
             await stranger.say_while_heard(frame)
             assert_closed(await stranger.rest(), 1009)
 
@@ -165,10 +167,10 @@ async def test_who_has_more_on_its_way_hears_why_it_ends(target: Service) -> Non
     """A socket that is closed with something unread is reset, and what was said with it lost."""
     async with target.rest() as http:
         for opened, data in (
-            (Stranger.upgraded, framed(Opcode.TEXT, b"x" * 500_000)),
-            (Stranger.open, request(*HANDSHAKE, size=500_000)),
+            (Stranger.admitted(target), framed(Opcode.TEXT, b"x" * 500_000)),
+            (Stranger.open(target.port), request(*HANDSHAKE, size=500_000)),
         ):
-            async with opened(target.port) as stranger:
+            async with opened as stranger:
                 for more in (data, b"more", b"and more"):
                     await stranger.say(more)
                     await http.get("/livez")
@@ -183,7 +185,7 @@ async def test_a_message_may_have_so_many_bytes_and_not_one_more(
 ) -> None:
     for size in (LARGEST, LARGEST + 1):
         data = b'"%b"' % (b"x" * (size - 2))
-        async with Stranger.upgraded(target.port) as stranger:
+        async with Stranger.admitted(target) as stranger:
             if whole:
                 await stranger.say(framed(Opcode.TEXT, data))
             else:
@@ -204,7 +206,7 @@ async def test_what_is_no_websocket_is_refused_and_not_logged(target: Service) -
         (bad + framed(Opcode.CLOSE, b"\x0f\xa0"), 4000),
     ):
         for _ in range(20):
-            async with Stranger.upgraded(target.port) as stranger:
+            async with Stranger.admitted(target) as stranger:
                 await stranger.say(said)
                 assert close_code(await stranger.rest()) == code
 

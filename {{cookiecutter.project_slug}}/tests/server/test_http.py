@@ -22,7 +22,7 @@ from app.tally import Tally
 
 from ..service import API_KEY, PATIENCE, Service, running
 from .peer import configured
-from .stranger import HANDSHAKE, Stranger, framed, request
+from .stranger import HANDSHAKE, Stranger, asking, framed, request
 
 REREAD = "relied on since uvicorn 0.54.0: reread app/server/http.py before you go on"
 SECONDS = 0.3
@@ -224,6 +224,8 @@ async def test_who_says_nothing_of_a_second_request_but_an_empty_line_is_gone_in
 async def test_headers_may_have_so_many_bytes_and_not_one_more(
     service: Service, lines: tuple[str, ...], served: bytes
 ) -> None:
+    if lines is HANDSHAKE:
+        lines = asking(service, await service.shown(None))
     for size, status in ((LARGEST, served), (LARGEST + 1, b"431")):
         head = request(*lines, size=size)
         assert len(head) == size

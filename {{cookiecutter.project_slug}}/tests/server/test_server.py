@@ -9,12 +9,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from websockets.asyncio.client import connect as handshake
 
 from app.auth.secret import DEVELOPMENT_SECRET
 
 from ..conftest import Connect
-from ..service import Service, Wire, running
+from ..service import Service, Wire, enter, knock, running
 
 GRACE = 2.0
 """Seconds that connections have in development."""
@@ -38,7 +37,7 @@ async def test_it_ends_at_once_though_people_are_connected(own: Service, connect
     wires = [await connect(f"user-{number}", to=own) for number in range(5)]
     for wire in wires:
         await wire.ask(type="subscribe", channel="chat:lobby", presence=True)
-    silent = Wire(await handshake(own.ws))
+    silent = Wire(await knock(own, await own.shown("silent")))
     status, seconds = await stop(own)
     assert status in (0, -signal.SIGTERM)
     assert seconds < GRACE
@@ -62,11 +61,8 @@ async def deaf(service: Service, channel: str) -> AsyncIterator[Wire]:
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", service.port))
-    token = await service.token("deaf")
-    async with handshake(service.ws, sock=raw, ping_interval=None, max_queue=None) as connection:
-        wire = Wire(connection)
-        if token is not None:
-            await wire.say(type="auth", token=token)
+    wire = await enter(service, "deaf", sock=raw, max_queue=None)
+    async with wire.connection as connection:
         await wire.say(type="subscribe", channel=channel)
         await wire.hear_type("subscribed")
         connection.transport.pause_reading()

@@ -93,7 +93,7 @@ class Cookies:
         return await self._verify(request)
 
     def held(self, connection: HTTPConnection) -> list[str]:
-        """What the cookie holds; or several of its name do, as who sits on another host may do."""
+        """What each cookie of this name holds: who has a host beside this one may add some."""
         headers = connection.headers.getlist("cookie")
         pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
         return [value.strip() for name, _, value in pairs if name.strip() == self.settings.name]
@@ -144,7 +144,7 @@ async def sign_in(
     if principal is SERVER:
         raise CommandError(ErrorCode.FORBIDDEN, "a key is no user: come with a user's token")
     if token is None or principal.expires_at is None:
-        raise CommandError(ErrorCode.UNAUTHENTICATED, "needs a token: Authorization: _Bearer")
+        raise CommandError(ErrorCode.UNAUTHENTICATED, "needs a token: Authorization: Bearer")
     if len(cookies.settings.name) + len(token) > LARGEST:
         what = f"a cookie holds {LARGEST} bytes with its name: have less put into the token"
         raise CommandError(ErrorCode.TOO_LARGE, what)

@@ -67,6 +67,13 @@ class PublishedKeys:
             raise Unavailable("the keys of the identity provider cannot be had now, try again")
         return self._named(kid)
 
+    def ask(self) -> None:
+        """Ask the provider, unless it is being asked, or was a moment ago."""
+        answered = self._fetching is None or self._fetching.done()
+        if answered and self._clock() >= self._rest_until:
+            self._rest_until = self._clock() + COOLDOWN_SECONDS
+            self._fetching = asyncio.create_task(self._replace())
+
     async def close(self) -> None:
         """Give up what is being fetched."""
         if self._fetching is not None:
@@ -79,30 +86,26 @@ class PublishedKeys:
         return found[0] if len(found) == 1 else None
 
     async def _refresh(self) -> None:
-        """Wait for an answer, unless the provider was asked a moment ago and has answered."""
-        if self._fetching is None or self._fetching.done():
-            if self._clock() < self._rest_until:
-                return
-            self._rest_until = self._clock() + COOLDOWN_SECONDS
-            self._fetching = asyncio.create_task(self._replace())
-        # Others wait for it, too: a client that leaves does not end it for them.
-        await asyncio.shield(self._fetching)
+        self.ask()
+        if self._fetching is not None:
+            # Others wait for it, too: a client that leaves does not end it for them.
+            await asyncio.shield(self._fetching)
 
     async def _replace(self) -> None:
         """Take the keys of an answer for those that were; without a good one they stay."""
         try:
-            answer = _KeySet.model_validate_json(await self._fetch())
+            entries = _KeySet.model_validate_json(await self._fetch()).keys
+            keys = tuple(self._usable(entries))
         except Exception as error:  # noqa: BLE001 - whatever a provider answers, the keys stay
-            why = f"{type(error).__name__}: {error}"[:200]
-            log.warning("keys of the identity provider not fetched", why=why, kept=len(self))
+            why, kept = f"{type(error).__name__}: {error}"[:200], len(self._keys or ())
+            log.warning("keys of the identity provider not fetched", why=why, kept=kept)
             self._fresh_until = self._clock() + (RETRY_SECONDS if self._keys else 0)
             return
-        before = {each.kid for each in self._keys or ()}
-        self._keys = tuple(self._usable(answer.keys))
+        if {each.kid for each in keys} != {each.kid for each in self._keys or ()} or not keys:
+            tell = log.info if keys else log.warning
+            tell("keys of the identity provider", usable=len(keys), published=len(entries))
+        self._keys = keys
         self._fresh_until = self._clock() + FRESH_SECONDS
-        if not self._keys or before != {each.kid for each in self._keys}:
-            tell = log.info if self._keys else log.warning
-            tell("keys of the identity provider", usable=len(self), published=len(answer.keys))
 
     def _usable(self, entries: Sequence[object]) -> Iterator[VerifyingKey]:
         for entry in entries:
@@ -110,9 +113,6 @@ class PublishedKeys:
                 key = from_jwk(entry)
                 if self._algorithm in (None, key.algorithm):
                     yield key
-
-    def __len__(self) -> int:
-        return len(self._keys or ())
 
 
 async def fetch(client: httpx2.AsyncClient, url: str, seconds: float = FETCH_SECONDS) -> bytes:
@@ -135,6 +135,8 @@ async def open_jwks(url: str, algorithm: Algorithm | None) -> AsyncIterator[Publ
     """The keys at a URL; those for one algorithm, if it is given."""
     async with httpx2.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as client:
         keys = PublishedKeys(partial(fetch, client, url), algorithm)
+        # Now, so that a wrong URL is told when the service starts, not when the first user comes.
+        keys.ask()
         try:
             yield keys
         finally:

@@ -56,8 +56,8 @@ class TokenSettings(SecretSettings):
             )
         try:
             secret_key(self.jwt_secret or "")
-        except JWKError:
-            yield "APP_JWT_SECRET is a key in PEM or SSH form, which may be known to others"
+        except (JWKError, UnicodeEncodeError):
+            yield "APP_JWT_SECRET is a key in PEM or SSH form, or no text: it cannot be a secret"
 
     def _of_the_public_key(self, text: str) -> Iterator[str]:
         try:

@@ -36,7 +36,8 @@ def canonical(origin: str) -> str | None:
 
 def _origin(text: str) -> str:
     if (origin := canonical(text.lower())) is None:
-        raise ValueError(f"{text!r} is no origin: write https://app.example.com, or with a port")
+        shown = text.rpartition("@")[2]
+        raise ValueError(f"{shown!r} is no origin: write https://app.example.com, or with a port")
     return origin
 
 
@@ -67,10 +68,9 @@ class Origins:
         if self._allowed:
             return origin in self._allowed
         scheme, hosts = origin.partition(":")[0], connection.headers.getlist("host")
-        # A page that came without TLS may not use what is there with it; the other way round a
+        # A page that came without TLS may not use what is here with it; the other way round, a
         # proxy may have taken the TLS away.
-        schemes = (
-            ("https",) if connection.scope["scheme"] in ("https", "wss") else ("http", "https")
-        )
-        own = canonical(f"{scheme}://{hosts[0].lower()}") if len(hosts) == 1 else None
-        return scheme in schemes and origin == own
+        over_tls = connection.scope.get("scheme") in ("https", "wss")
+        if scheme not in (("https",) if over_tls else _OWN_PORT) or len(hosts) != 1:
+            return False
+        return origin == canonical(f"{scheme}://{hosts[0].lower()}")
