@@ -9,14 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.auth.jwks import PublishedKeys
 from app.auth.keys import OneKey, TokenSettings, open_keys
 from app.auth.public_key import from_pem
 from app.auth.secret import DEVELOPMENT_SECRET
 from app.settings import Section, complaints
 
 from ..service import environment
-from .provider import SigningKey, ec_key, rsa_key
+from .provider import SigningKey, ec_key, providing, rsa_key
 
 SECRET = "a secret of 32 characters or more"
 RSA = SigningKey(key=rsa_key()).public
@@ -65,7 +64,6 @@ def found(bare: pytest.MonkeyPatch, **settings: str) -> list[str]:
 def test_what_is_safe_and_makes_sense_is_taken(
     bare: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
-    bare.delenv("APP_ALLOWED_ORIGINS", raising=False)
     assert [each for each in found(bare, **settings) if "APP_JWT" in each] == []
 
 
@@ -93,6 +91,8 @@ def test_what_is_safe_and_makes_sense_is_taken(
         ({"PUBLIC_KEY": EC, "ALGORITHM": "RS256"}, "but APP_JWT_PUBLIC_KEY is ES256"),
         ({"JWKS_URL": "id.example/keys"}, "APP_JWT_JWKS_URL is no URL"),
         ({"JWKS_URL": "file:///etc/keys"}, "APP_JWT_JWKS_URL is no URL"),
+        ({"JWKS_URL": "ftp://id.example/keys"}, "APP_JWT_JWKS_URL is no URL"),
+        ({"JWKS_URL": "http://id.example:0/"}, "APP_JWT_JWKS_URL is no URL"),
         ({"JWKS_URL": "https:///keys"}, "APP_JWT_JWKS_URL is no URL"),
         ({"JWKS_URL": "https://id.example:99999/"}, "APP_JWT_JWKS_URL is no URL"),
         ({"JWKS_URL": "https://[id.example/"}, "APP_JWT_JWKS_URL is no URL"),
@@ -146,8 +146,11 @@ async def test_keys_come_from_where_the_settings_say(bare: pytest.MonkeyPatch) -
         assert isinstance(keys, OneKey)
         key = await keys.find("any")
         assert key is not None and key.algorithm == "ES256"
-    async with open_keys(TokenSettings(jwt_jwks_url="http://127.0.0.1:9/")) as published:
-        assert isinstance(published, PublishedKeys)
+    with providing(SigningKey("ec"), SigningKey("rsa", rsa_key())) as provider:
+        for algorithm, known in ((None, ["ec", "rsa"]), ("ES256", ["ec"]), ("RS256", ["rsa"])):
+            settings = TokenSettings(jwt_jwks_url=provider.url, jwt_algorithm=algorithm)
+            async with open_keys(settings) as keys:
+                assert [kid for kid in ("ec", "rsa") if await keys.find(kid)] == known
     assert not DEVELOPMENT_SECRET.exists(), "where others sign there is no secret"
     async with open_keys(TokenSettings(jwt_secret=SECRET)) as keys:
         key = await keys.find(None)

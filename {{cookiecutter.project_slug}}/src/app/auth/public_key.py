@@ -36,7 +36,7 @@ class VerifyingKey:
 
 
 class _Published(BaseModel):
-    """What a provider may publish beside keys that sign tokens is no instance of this."""
+    """An entry of a key set that verifies tokens: what else a set may hold is none."""
 
     model_config = ConfigDict(strict=True)
 
