@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from ...auth.provider import Provider, providing
 from ...service import Service, Wire, running
 from ..conftest import PROGRAM
 from ..entry import enter
-from .issuer import AUDIENCE, ISSUER, Issuer, KeyPair
-from .key_server import KeyServer
+from .issuer import AUDIENCE, ISSUER, Issuer, signing
 
 Enter = Callable[..., Awaitable[Wire]]
 """Opens a connection: `await enter(token)`; it ends with the test."""
@@ -27,7 +27,7 @@ class Trust:
 
     service: Service
     issuer: Issuer
-    published: KeyServer | None = None
+    provider: Provider | None = None
 
 
 @pytest.fixture(scope="session")
@@ -47,24 +47,25 @@ def by_secret(secured: Service) -> Trust:
 @pytest.fixture(scope="session")
 def by_public_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
     """Trust by a public key."""
-    pair = KeyPair.named("provider")
+    key = signing("first")
     with running(
-        tmp_path_factory.mktemp("public-key"), APP_JWT_PUBLIC_KEY=pair.public, **FOR_US
+        tmp_path_factory.mktemp("public-key"), APP_JWT_PUBLIC_KEY=key.public, **FOR_US
     ) as service:
-        yield Trust(service, Issuer(pair.private, "RS256", public=pair.public))
+        yield Trust(service, Issuer(key.private, "RS256", public=key.public))
 
 
 @pytest.fixture(scope="session")
 def by_key_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
     """Trust by the keys at a URL."""
-    first, second = KeyPair.named("provider"), KeyPair.named("second")
-    with KeyServer().open() as published:
-        published.keys = {"first": first.public, "second": second.public}
-        with running(
-            tmp_path_factory.mktemp("key-set"), APP_JWT_JWKS_URL=published.url, **FOR_US
-        ) as service:
-            issuer = Issuer(first.private, "RS256", {"kid": "first"}, first.public)
-            yield Trust(service, issuer, published)
+    first, second = signing("first"), signing("second")
+    with (
+        providing(first, second) as provider,
+        running(
+            tmp_path_factory.mktemp("key-set"), APP_JWT_JWKS_URL=provider.url, **FOR_US
+        ) as service,
+    ):
+        issuer = Issuer(first.private, "RS256", {"kid": "first"}, first.public)
+        yield Trust(service, issuer, provider)
 
 
 @pytest.fixture

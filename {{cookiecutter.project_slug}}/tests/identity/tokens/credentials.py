@@ -4,6 +4,8 @@ import json
 
 from jose import jwk
 
+from ...auth.provider import encoded
+from ...auth.provider import forged as hmac_signed
 from .case import (
     EXPIRED,
     UNAUTHENTICATED,
@@ -17,7 +19,7 @@ from .case import (
     parts,
     saying,
 )
-from .issuer import Issuer, KeyPair, encoded, hs256
+from .issuer import Issuer, signing
 
 DAY = 86_400
 
@@ -33,7 +35,7 @@ def _deep_claims(issuer: Issuer) -> str:
 
 def _own_key(issuer: Issuer) -> str:
     """What is signed by a key that the token brings along."""
-    pair = KeyPair.named("mallory")
+    pair = signing("mallory")
     key = jwk.construct(pair.public, "RS256").to_dict()
     return Issuer(pair.private, "RS256", {"jwk": key}).token()
 
@@ -48,11 +50,12 @@ def _lower(issuer: Issuer) -> str:
 
 def _stranger(issuer: Issuer) -> str:
     secret = issuer.algorithm == "HS256"
-    return "another secret of 32 characters!!" if secret else KeyPair.named("mallory").private
+    return "another secret of 32 characters!!" if secret else signing("mallory").private
 
 
 def _confused(issuer: Issuer, secret: str) -> str:
-    return hs256(secret, {"alg": "HS256", "typ": "JWT", **issuer.header}, issuer.claims())
+    header = {"alg": "HS256", "typ": "JWT", **issuer.header}
+    return hmac_signed(header, issuer.claims(), secret.encode())
 
 
 WELCOME = [
@@ -152,11 +155,14 @@ SIGNATURES = [
     Case("another key", lambda issuer: issuer.but(key=_stranger(issuer)).token()),
     Case(
         "an RSA key of somebody",
-        lambda _: Issuer(KeyPair.named("mallory").private, "RS256").token(),
+        lambda _: Issuer(signing("mallory").private, "RS256").token(),
     ),
     Case("a key that it brings along", _own_key),
-    Case("an empty key", lambda issuer: hs256("", {"alg": "HS256"}, issuer.claims())),
-    Case("a key that all know", lambda issuer: hs256("secret", {"alg": "HS256"}, issuer.claims())),
+    Case("an empty key", lambda issuer: hmac_signed({"alg": "HS256"}, issuer.claims(), b"")),
+    Case(
+        "a key that all know",
+        lambda issuer: hmac_signed({"alg": "HS256"}, issuer.claims(), b"secret"),
+    ),
     *(
         forged(f"no signature: {alg}", {"alg": alg}, "")
         for alg in ("none", "None", "NONE", "HS256")

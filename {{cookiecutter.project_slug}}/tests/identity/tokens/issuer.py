@@ -1,44 +1,27 @@
 """An identity provider: signs what it is asked to, also what none should."""
 
-import hmac
-import json
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from jose import jwk, jwt
 from jose.backends.base import Key
+
+from ...auth.provider import SigningKey, encoded, rsa_key
 
 ISSUER, AUDIENCE = "https://issuer.example", "the-service"
 
 
-@dataclass(frozen=True)
-class KeyPair:
-    """A private key, and the public one, as PEM."""
+NAMES = "first", "second", "mallory"
 
-    private: str
-    public: str
 
-    @classmethod
-    @cache
-    def named(cls, name: str) -> "KeyPair":
-        """A key of one's own for each name."""
-        key = generate_private_key(public_exponent=65537, key_size=2048)
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return cls(private.decode(), public.decode())
+@cache
+def signing(kid: str) -> SigningKey:
+    """A pair of keys of this name, out of three; the last is nobody's that we know."""
+    return SigningKey(kid, rsa_key(number=NAMES.index(kid)))
 
 
 @dataclass(frozen=True)
@@ -89,20 +72,6 @@ def signing_key(key: str, algorithm: str) -> Key:
     return jwk.construct(key, algorithm)
 
 
-def hs256(secret: str, header: Mapping[str, Any], claims: object) -> str:
-    """A token that is signed by whatever is taken for a secret, also where python-jose refuses."""
-    body = f"{encoded(header)}.{encoded(claims)}"
-    return f"{body}.{encoded(hmac.new(secret.encode(), body.encode(), sha256).digest())}"
-
-
 def unsigned(header: object, claims: object, signature: str = "") -> str:
     """A token with no signature of anybody's."""
     return f"{encoded(header)}.{encoded(claims)}.{signature}"
-
-
-def encoded(value: object) -> str:
-    """One part of a token."""
-    if not isinstance(value, (bytes, str)):
-        value = json.dumps(value)
-    data = value.encode() if isinstance(value, str) else value
-    return urlsafe_b64encode(data).decode().rstrip("=")
