@@ -1,6 +1,8 @@
 """Every kind of token that may come, by name, and what becomes of a connection that shows it."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 from jose import jwk
 
@@ -53,9 +55,13 @@ def _stranger(issuer: Issuer) -> str:
     return "another secret of 32 characters!!" if secret else signing("mallory").private
 
 
-def _confused(issuer: Issuer, secret: str) -> str:
+def _confused(form: Callable[[str], str], issuer: Issuer) -> str:
     header = {"alg": "HS256", "typ": "JWT", **issuer.header}
-    return hmac_signed(header, issuer.claims(), secret.encode())
+    return hmac_signed(header, issuer.claims(), form(issuer.public).encode())
+
+
+def _by_secret(secret: bytes, issuer: Issuer) -> str:
+    return hmac_signed({"alg": "HS256", "typ": "JWT"}, issuer.claims(), secret)
 
 
 WELCOME = [
@@ -75,7 +81,6 @@ MALFORMED = [
     bare("two parts", f"{encoded({'alg': 'HS256'})}.{encoded({})}"),
     bare("three parts of junk", "a.b.c"),
     bare("dots", "..."),
-    bare("a word", "null"),
     bare("a path", "../../etc/passwd"),
     changed("two parts of a good one", parts(lambda each: each[:2])),
     changed("four parts", parts(lambda each: [*each, each[2]])),
@@ -153,20 +158,11 @@ SIGNATURES = [
     headed("no algorithm", alg=None),
     headed("an algorithm that is a list", alg=["HS256", "RS256"]),
     Case("another key", lambda issuer: issuer.but(key=_stranger(issuer)).token()),
-    Case(
-        "an RSA key of somebody",
-        lambda _: Issuer(signing("mallory").private, "RS256").token(),
-    ),
+    Case("an RSA key", lambda _: Issuer(signing("mallory").private, "RS256").token()),
     Case("a key that it brings along", _own_key),
-    Case("an empty key", lambda issuer: hmac_signed({"alg": "HS256"}, issuer.claims(), b"")),
-    Case(
-        "a key that all know",
-        lambda issuer: hmac_signed({"alg": "HS256"}, issuer.claims(), b"secret"),
-    ),
-    *(
-        forged(f"no signature: {alg}", {"alg": alg}, "")
-        for alg in ("none", "None", "NONE", "HS256")
-    ),
+    Case("an empty key", partial(_by_secret, b"")),
+    Case("a key that all know", partial(_by_secret, b"secret")),
+    *(forged(f"no signature: {alg}", {"alg": alg}, "") for alg in ("none", "NONE", "HS256")),
     *(forged(f"nobody's signature: {alg}", {"alg": alg}) for alg in ("none", "nOnE", "none ", "")),
     Case("a signed token that says none", lambda issuer: issuer.by_hand({"alg": "none"})),
 ]
@@ -178,9 +174,7 @@ SIZES = [
     headed("a name of a key that is long", kid="k" * 1000),
     forged("a header that is a deep list", _deep(1400)),
     forged("a header that is deep", f'{{"alg": "HS256", "typ": "JWT", "deep": {_deep(300)}}}'),
-    forged("a header that is deeper", f'{{"alg": "HS256", "typ": "JWT", "deep": {_deep(1300)}}}'),
     forged("a header that does not end", "[" * 2800),
-    forged("a header that is a list", []),
     Case("claims that are deep", _deep_claims),
     saying("claims that are a deep list", _deep(900)),
     saying("claims that do not end", "[" * 2000),
@@ -189,15 +183,10 @@ SIZES = [
 CASES = [*WELCOME, *MALFORMED, *DATES, *PEOPLE, *TYPES, *SIGNATURES, *SIZES]
 
 CONFUSED = [
-    Case(f"the public key as a secret: {name}", make)
-    for name, make in {
-        "as it is": lambda issuer: _confused(issuer, issuer.public),
-        "without the last line break": lambda issuer: _confused(issuer, issuer.public.strip()),
-        "in one line": lambda issuer: _confused(issuer, issuer.public.replace("\n", "\\n")),
-        "without the frame": lambda issuer: _confused(
-            issuer, "".join(issuer.public.splitlines()[1:-1])
-        ),
-    }.items()
+    Case("its public key as a secret", partial(_confused, str)),
+    Case("the same, without the last line break", partial(_confused, str.strip)),
+    Case("the same, in one line", partial(_confused, lambda pem: pem.replace("\n", "\\n"))),
+    Case("the same, without a frame", partial(_confused, lambda pem: pem[27:-26])),
 ]
 """Where a key is known to everybody, so is this secret."""
 
