@@ -32,9 +32,18 @@ class Trust:
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that shares a secret with the identity provider, with channels for staff only."""
-    settings = {"APP_JWT_SECRET": SECRET, "APP_PRESENCE_GRACE_SECONDS": "0", **FOR_US}
-    with running(tmp_path_factory.mktemp("secured"), program=PROGRAM, **settings) as service:
+    """A server that shares a secret with the identity provider, with channels for staff only.
+
+    It does not find by looking around later what it was told at once.
+    """
+    with running(
+        tmp_path_factory.mktemp("secured"),
+        program=PROGRAM,
+        APP_JWT_SECRET=SECRET,
+        APP_PRESENCE_GRACE_SECONDS="0",
+        APP_SWEEP_SECONDS="3600",
+        **FOR_US,
+    ) as service:
         yield service
 
 

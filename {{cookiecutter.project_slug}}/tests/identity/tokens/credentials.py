@@ -186,7 +186,7 @@ CONFUSED = [
     Case("its public key as a secret", partial(_confused, str)),
     Case("the same, without the last line break", partial(_confused, str.strip)),
     Case("the same, in one line", partial(_confused, lambda pem: pem.replace("\n", "\\n"))),
-    Case("the same, without a frame", partial(_confused, lambda pem: pem[27:-26])),
+    Case("the same, without a frame", partial(_confused, lambda pem: pem.split("-----")[2])),
 ]
 """Where a key is known to everybody, so is this secret."""
 
