@@ -1,4 +1,6 @@
-"""The service with two more features, whose doors can close: a program."""
+"""The service with more features, whose doors can close or are slow to open: a program."""
+
+import asyncio
 
 from fastapi import APIRouter
 
@@ -28,12 +30,34 @@ async def ban(user: str) -> None:
     banned.add(user)
 
 
+waits, opened = asyncio.Event(), asyncio.Event()
+
+
+async def gate() -> None:
+    """Keep who publishes waiting until the gate is opened."""
+    waits.set()
+    await opened.wait()
+
+
+@router.get("/gate", status_code=204)
+async def until_somebody_waits() -> None:
+    """Answer once somebody does."""
+    await waits.wait()
+
+
+@router.put("/gate", status_code=204)
+async def open_gate() -> None:
+    """Let everybody through."""
+    opened.set()
+
+
 club = Policy(subscribe=member, publish=member)
 staff = Policy(subscribe=scope("staff"), publish=scope("staff"))
 adapters.FEATURES = (  # type: ignore[assignment]
     *adapters.FEATURES,
     Feature(Namespace("club", payload=Json, durable=True, presence=True, policy=club), router),
     Feature(Namespace("staff", payload=Json, durable=True, presence=True, policy=staff)),
+    Feature(Namespace("gated", payload=Json, durable=True), on_publish=gate),
 )
 
 if __name__ == "__main__":

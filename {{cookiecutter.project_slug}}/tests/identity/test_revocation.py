@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..conftest import Connect
 from ..doors.base import Refused
-from ..service import Connected, Service, Wire
+from ..service import API_KEY, PATIENCE, Connected, Service, Wire
 from .entry import SOON, remainder
 
 
@@ -86,6 +86,29 @@ async def test_what_was_said_too_late_is_not_done(
     page = await other.ask(type="history", channel=channel)
     assert [each["data"]["text"] for each in page["messages"]] == ["in time"]
     assert "signal" not in [each["type"] for each in await other.heard()]
+
+
+async def test_what_waits_for_its_turn_is_not_done(clubs: Service, connect: Connect) -> None:
+    """What was under way is done; what the server has only read is not."""
+    wire, other = await connect("ugo", to=clubs), await connect("vic", to=clubs)
+    async with clubs.rest({"X-API-Key": API_KEY}) as http:
+        for number in range(5):
+            await wire.say(type="publish", channel="gated:x", data=number)
+        await wire.say(type="publish", channel="echo:x", data="last")
+        await http.get("/gate")
+        await put_out(http, wire)
+        assert (await wire.closed())[0] == 4504
+        await http.put("/gate")
+    async with asyncio.timeout(PATIENCE):
+        while not _is_over(clubs, wire.welcome["session"]):
+            await asyncio.sleep(0.01)
+    page = await other.ask(type="history", channel="gated:x")
+    assert [each["data"] for each in page["messages"]] == [0]
+
+
+def _is_over(service: Service, session: str) -> bool:
+    lines = [line for line in service.log.splitlines() if session in line]
+    return any("session closed" in line for line in lines)
 
 
 async def test_who_talks_without_pause_is_put_out_as_soon(
