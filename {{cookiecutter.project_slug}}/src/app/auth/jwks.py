@@ -119,7 +119,8 @@ async def fetch(client: httpx2.AsyncClient, url: str, seconds: float = FETCH_SEC
     """The answer from a URL, if it comes whole, in time, from there, and is not too long."""
     # Nothing is unpacked: what is short on the wire stays short.
     plain = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with asyncio.timeout(seconds), client.stream("GET", url, headers=plain) as response:
+    asking = client.stream("GET", url, headers=plain, follow_redirects=False)
+    async with asyncio.timeout(seconds), asking as response:
         if response.status_code != httpx2.codes.OK:
             raise ValueError(f"the answer has the status {response.status_code}")
         body = b""
@@ -133,7 +134,7 @@ async def fetch(client: httpx2.AsyncClient, url: str, seconds: float = FETCH_SEC
 @asynccontextmanager
 async def open_jwks(url: str, algorithm: Algorithm | None) -> AsyncIterator[PublishedKeys]:
     """The keys at a URL; those for one algorithm, if it is given."""
-    async with httpx2.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as client:
+    async with httpx2.AsyncClient(timeout=FETCH_SECONDS) as client:
         keys = PublishedKeys(partial(fetch, client, url), algorithm)
         # Now, so that a wrong URL is told when the service starts, not when the first user comes.
         keys.ask()
