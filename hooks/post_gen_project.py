@@ -32,6 +32,7 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "tests/auth/provider.py": lambda path: ANSWERS["auth"] != "none",
     "tests/client/desk.py": lambda path: ANSWERS["auth"] in ("ticket", "cookie"),
     "tests/doors/*.py": chosen("auth"),
+    "tests/identity/tokens": lambda path: ANSWERS["auth"] != "none",
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
 
@@ -84,6 +85,8 @@ def mirrored(path: Path) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file with its test; with a package, all that is in it and in its folder of tests."""
+    if path.is_dir():
+        return shutil.rmtree(path)
     if path.name == "__init__.py":
         shutil.rmtree(path.parent, ignore_errors=True)
         shutil.rmtree(mirrored(path), ignore_errors=True)
