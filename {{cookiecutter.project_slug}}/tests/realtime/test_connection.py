@@ -204,7 +204,7 @@ async def test_what_is_asked_for_by_the_path_comes_after_the_welcome() -> None:
 
 
 async def test_who_cannot_be_looked_up_now_may_come_back(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def identify() -> Principal | None:
         raise Unavailable
@@ -214,4 +214,4 @@ async def test_who_cannot_be_looked_up_now_may_come_back(
         await serve(node, peer, peer.inbox, identify, None)
         assert await peer.ended == (4004, "internal error")
         assert peer.said() == []
-    assert "session failed" not in capsys.readouterr().out
+    assert "session failed" not in capsys.readouterr().out + caplog.text

@@ -20,6 +20,7 @@ class Principal:
     token_id: str | None = None
     """Which credential proved it, so that it can be revoked alone."""
     issued_at: datetime | None = None
+    """When at the earliest."""
     expires_at: datetime | None = None
     guest_token: str | None = None
     """What proves this guest next time."""

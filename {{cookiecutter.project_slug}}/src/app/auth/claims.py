@@ -88,14 +88,17 @@ class Claims(BaseModel):
         if (named or audience) and audience not in named:
             raise Refused("audience")
 
-    def principal(self, token_id: str) -> Principal:
-        """Whom it is about; where it has no `jti`, it is revoked by this."""
+    def principal(self, token_id: str, ahead: float) -> Principal:
+        """Whom it is about; where it has no `jti`, it is revoked by `token_id`.
+
+        Who signed it has a clock that may be so many seconds ahead: it counts as issued earlier.
+        """
         return Principal(
             user=self.sub,
             name=_shown(self.name),
             scopes=_words(self.scope) | _words(self.scp),
             token_id=self.jti or token_id,
-            issued_at=datetime.fromtimestamp(self.iat, UTC),
+            issued_at=datetime.fromtimestamp(self.iat - ahead, UTC),
             expires_at=datetime.fromtimestamp(self.exp, UTC),
         )
 

@@ -17,11 +17,14 @@ from jose.exceptions import JWSError
 
 from ..protocol.errors import CloseCode, CommandError, Disconnect
 from .base import Principal
-from .claims import Refused, read_claims, read_header
+from .claims import LEEWAY, Refused, read_claims, read_header
 from .keys import Keys, TokenSettings, open_keys, secret_key
 from .secret import signing_secret
 
 log = structlog.stdlib.get_logger(__name__)
+
+OWN = "own"
+"""The key's name in tokens of this service, by whose own clock they were issued."""
 
 
 def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -> str:
@@ -40,7 +43,8 @@ def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -
         "scope": " ".join(sorted(scopes)),
     }
     said = {claim: value for claim, value in claims.items() if value}
-    return jws.sign(said, secret_key(signing_secret()), {"typ": "at+jwt"}, "HS256")
+    header = {"typ": "at+jwt", "kid": OWN}
+    return jws.sign(said, secret_key(signing_secret()), header, "HS256")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Tokens:
         claims.check(self.clock(), self.issuer, self.audience)
         # Not of the whole token: who has it can write the same signature in other ways.
         signed = token.rpartition(".")[0]
-        return claims.principal(sha256(signed.encode()).hexdigest())
+        own = header.kid == OWN and key.algorithm == "HS256"
+        return claims.principal(sha256(signed.encode()).hexdigest(), 0 if own else LEEWAY)
 
 
 @asynccontextmanager
