@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,12 +16,13 @@ from app.coordination.memory import MemoryCoordination
 from app.protocol.commands import Json
 from app.protocol.errors import Unavailable
 from app.realtime import hub
-from app.realtime.guard import SLICE, Guard
+from app.realtime.guard import SLICE, Guard, recheck
 from app.realtime.namespaces import Namespace
 
 from .stage import connected, open_node, welcomed
 
 ANN = Principal("ann", token_id="t1")
+LATER = datetime.now(UTC) + timedelta(hours=1)
 SOON = 0.01
 
 
@@ -83,6 +86,26 @@ class Counting(MemoryCoordination):
         if self.away and len(self.asked) in (2, 3):
             raise Unavailable
         return await super().get(keys)
+
+
+class Pausing(MemoryCoordination):
+    """Answers when it is let, but for a few who are let by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.asked = asyncio.Event(), asyncio.Event()
+        self.open.set()
+        self.let_by = 0
+
+    async def get(self, keys: Sequence[str]) -> Sequence[str | None]:
+        """The facts, as they were when they were asked for."""
+        facts = await super().get(keys)
+        if self.let_by:
+            self.let_by -= 1
+        else:
+            self.asked.set()
+            await self.open.wait()
+        return facts
 
 
 async def test_a_revocation_that_a_node_was_not_told_of_is_found() -> None:
@@ -179,12 +202,46 @@ async def test_a_subscription_that_is_on_its_way_is_left_alone() -> None:
             await asyncio.sleep(0)
         allowed.clear()
         (session,) = node.hub.sessions.values()
-        node.hub.recheck(session)
+        recheck(node.hub, session)
         broker.opened.set()
         assert (await ann.hear())["type"] == "subscribed"
-        node.hub.recheck(session)
+        recheck(node.hub, session)
         assert (await ann.hear())["type"] == "unsubscribed"
         assert node.hub.channels == {}
+
+
+async def test_who_refreshed_in_the_meantime_is_not_taken_for_who_it_was() -> None:
+    coordination = Pausing()
+    tokens = {"new": replace(ANN, token_id="t2", expires_at=LATER)}
+    async with (
+        open_node(coordination=coordination, tokens=tokens, sweep_seconds=3600) as node,
+        connected(node, replace(ANN, expires_at=LATER)) as ann,
+    ):
+        await ann.hear()
+        await node.revocations.coordination.put("revoked:token:t1", "", 60)
+        coordination.open.clear()
+        coordination.asked.clear()
+        looking = asyncio.create_task(Guard(node.hub, node.revocations).look())
+        await coordination.asked.wait()
+        coordination.let_by = 1
+        assert (await ann.ask(type="refresh", token="new"))["type"] == "ok"
+        coordination.open.set()
+        await looking
+        assert (await ann.ask(type="ping"))["type"] == "pong"
+
+
+async def test_others_have_their_turn_while_many_are_looked_at() -> None:
+    turns: list[int] = []
+    async with open_node(connections_per_user=1000) as node, welcomed(node):
+        ((id, session),) = node.hub.sessions.items()
+        node.hub.sessions.update({str(number): session for number in range(3 * SLICE)})
+        looking = asyncio.create_task(Guard(node.hub, node.revocations).look())
+        while not looking.done():
+            turns.append(1)
+            await asyncio.sleep(0)
+        node.hub.sessions.clear()
+        node.hub.sessions[id] = session
+    assert len(turns) >= 4
 
 
 async def test_many_are_looked_at_in_slices() -> None:

@@ -1,18 +1,51 @@
 """A session's commands when the parts below are slow or gone, and its end."""
 
 import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.auth.base import Principal
 from app.auth.policy import Policy, scope
+from app.coordination.memory import MemoryCoordination
+from app.history.base import Draft, Receipt
+from app.history.memory import MemoryHistory
 from app.protocol.commands import Json, Subscribe
-from app.protocol.errors import CloseCode
+from app.protocol.errors import CloseCode, CommandError, Unavailable
 from app.realtime.namespaces import Namespace
 from app.realtime.session import notice_seconds
 
 from .stage import TALK, GatedHistory, connected, open_node, welcomed
+
+
+class Deciding(MemoryHistory):
+    """Stores what it is given once it may."""
+
+    def __init__(self) -> None:
+        super().__init__(length=10, seconds=3600)
+        self.decided, self.asked_to_store = asyncio.Event(), asyncio.Event()
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
+        """Store them, later."""
+        self.asked_to_store.set()
+        await self.decided.wait()
+        return await super().append(drafts)
+
+
+class Away(MemoryCoordination):
+    """Cannot be reached at times."""
+
+    away = False
+
+    async def get(self, keys: Sequence[str]) -> Sequence[str | None]:
+        """The facts, or Unavailable."""
+        if self.away:
+            raise Unavailable
+        return await super().get(keys)
+
 
 NEWS = Namespace("news", payload=Json, policy=Policy(subscribe=scope("read"), publish=scope("say")))
 
@@ -300,3 +333,87 @@ async def test_who_connects_while_being_revoked_does_not_slip_by() -> None:
                     await asyncio.sleep(0)
                 await node.revocations.revoke_token(ann)
                 assert await peer.ended == (4504, "revoked")
+
+
+async def test_what_a_revoked_client_said_is_not_done_once_it_reads_again() -> None:
+    """A command waits for a peer that does not read; the end comes while it waits."""
+    async with (
+        open_node() as node,
+        connected(node, until(600)) as ann,
+        welcomed(node, "bob") as bob,
+    ):
+        await ann.hear()
+        (session,) = [each for each in node.hub.sessions.values() if each.principal.user == "ann"]
+        ann.clogged = True
+        ann.flowing.clear()
+        ann.say(type="publish", channel="talk:x", data={"text": "too late"})
+        while not math.isinf(session.heartbeat.active):
+            await asyncio.sleep(0)
+        session.end(CloseCode.REVOKED)
+        ann.flowing.set()
+        await asyncio.sleep(0)
+        while session.id in node.hub.sessions:
+            await asyncio.sleep(0)
+        assert (await bob.ask(type="history", channel="talk:x"))["messages"] == []
+
+
+async def test_what_waits_for_a_publication_is_not_done_after_the_end() -> None:
+    history = Deciding()
+    async with open_node(history=history) as node, connected(node, until(600)) as ann:
+        await ann.hear()
+        (session,) = node.hub.sessions.values()
+        history.decided.clear()
+        ann.say(type="publish", channel="talk:x", data={"text": "in time"})
+        ann.say(type="subscribe", channel="wire:x")
+        await history.asked_to_store.wait()
+        while not (session.published and math.isinf(session.heartbeat.active)):
+            await asyncio.sleep(0)
+        session.end(CloseCode.REVOKED)
+        history.decided.set()
+        while session.id in node.hub.sessions:
+            await asyncio.sleep(0)
+        assert "wire:x" not in node.hub.channels
+
+
+async def test_a_credential_that_cannot_be_checked_now_is_not_taken_up() -> None:
+    facts = Away()
+    tokens = {"other": until(600, "ann", "say"), "later": until(900, "ann", "say")}
+    async with (
+        open_node(coordination=facts, tokens=tokens, namespaces=[TALK, NEWS]) as node,
+        connected(node, until(300)) as ann,
+    ):
+        await ann.hear()
+        facts.away = True
+        refused = await ann.ask(type="refresh", token="other")
+        assert (refused["code"], refused["retryable"]) == ("unavailable", True)
+        facts.away = False
+        assert (await ann.ask(type="publish", channel="news:x", data=1))["code"] == "forbidden"
+        assert (await ann.ask(type="refresh", token="later"))["type"] == "ok"
+        assert (await ann.ask(type="publish", channel="news:x", data=1))["type"] == "ok"
+
+
+async def test_a_guest_may_try_again_to_be_who_it_was() -> None:
+    facts = Away()
+    tokens = {"earlier": Principal("guest-1", guest_token="earlier")}
+    guest = Principal("guest-2", guest_token="new")
+    async with open_node(coordination=facts, tokens=tokens) as node, connected(node, guest) as peer:
+        await peer.hear()
+        facts.away = True
+        assert (await peer.ask(type="auth", token="earlier"))["code"] == "unavailable"
+        facts.away = False
+        assert (await peer.ask(type="auth", token="earlier"))["user"]["id"] == "guest-1"
+        assert (await peer.ask(type="auth", token="earlier"))["code"] == "unsupported"
+
+
+async def test_who_goes_by_another_name_now_leaves_as_who_came() -> None:
+    tokens = {"married": replace(until(600), name="Ann Smith")}
+    async with open_node(tokens=tokens) as node, welcomed(node, "bob") as bob:
+        async with connected(node, replace(until(600), name="Ann")) as ann:
+            await ann.hear()
+            await ann.ask(type="subscribe", channel="talk:x")
+            assert (await ann.ask(type="refresh", token="married"))["type"] == "ok"
+        attendance = node.hub._attendance
+        assert attendance._here == set()
+        await bob.ask(type="subscribe", channel="talk:x", presence=True)
+        while (await bob.ask(type="presence", channel="talk:x"))["count"] != 1:
+            pass

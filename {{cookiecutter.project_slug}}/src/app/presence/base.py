@@ -1,7 +1,7 @@
 """The contract of every presence store: a user joins once and leaves once, over all connections."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..protocol.events import Member, Roster
@@ -9,11 +9,11 @@ from ..protocol.events import Member, Roster
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One session of a user in a channel."""
+    """One session of a user in a channel; by whatever name, it is the same."""
 
     channel: str
     session: str
-    member: Member
+    member: Member = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,54 @@
-"""Looks now and then whether sessions may still be here, and in their channels."""
+"""Sees to it that nobody stays who may not: told at once, and found by looking now and then."""
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
-from ..auth.revocation import Revocations
+from ..auth.revocation import Revocations, read_order
+from ..broker.base import Packet
 from ..protocol.errors import CloseCode, Unavailable
-from .hub import Hub
+from ..protocol.events import Unsubscribed
+
+if TYPE_CHECKING:
+    from .hub import Hub
+    from .session import Session
 
 log = structlog.stdlib.get_logger(__name__)
 
-SLICE = 500
-"""How many sessions one question is about."""
+SLICE = 100
+"""How many sessions are looked at before others have their turn."""
+
+
+def obey(sessions: "Collection[Session]", packets: Iterable[Packet]) -> None:
+    """End the connections that were revoked."""
+    for order in map(read_order, packets):
+        for session in list(sessions):
+            if order.hits(session.id, session.principal):
+                session.end(CloseCode.REVOKED)
+
+
+def recheck(hub: "Hub", session: "Session") -> None:
+    """End the subscriptions that policy no longer allows, and say so."""
+    for name, namespace in list(session.subscriptions.items()):
+        channel, policy = hub.channels.get(name), namespace.policy
+        join = None if channel is None else channel.joins.get(session)
+        if channel is None or (join is not None and join.task is None):
+            continue  # It has yet to be answered, and was allowed a moment ago.
+        presence = session in channel.watching or (join is not None and join.presence)
+        rules = (policy.subscribe, policy.presence) if presence else (policy.subscribe,)
+        if not all(rule(session.principal, name) for rule in rules):
+            hub.unsubscribe(session, name)
+            session.reply(Unsubscribed(channel=name, reason="policy changed"))
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Finds what no packet told this node: a revocation that it missed, a rule that changed."""
 
-    hub: Hub
+    hub: "Hub"
     revocations: Revocations
 
     async def run(self) -> None:
@@ -35,11 +64,12 @@ class Guard:
         """Look at every session, in slices."""
         everybody = list(self.hub.sessions.values())
         for start in range(0, len(everybody), SLICE):
-            sessions = everybody[start : start + SLICE]
-            principals = [session.principal for session in sessions]
-            revoked = await self.revocations.revoked(principals)
-            for session, over in zip(sessions, revoked, strict=True):
-                if over:
+            asked = [(each, each.principal) for each in everybody[start : start + SLICE]]
+            revoked = await self.revocations.revoked([principal for _, principal in asked])
+            for (session, principal), over in zip(asked, revoked, strict=True):
+                # Meanwhile it may have been refreshed, and that was looked at then.
+                if over and session.principal is principal:
                     session.end(CloseCode.REVOKED)
-                elif session.subscriptions:
-                    self.hub.recheck(session)
+                elif session.id in self.hub.sessions:
+                    recheck(self.hub, session)
+            await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """Channels to sessions on this node: who is subscribed to what, and what they get when."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ..auth.base import Principal
-from ..auth.revocation import CONTROL, read_order
+from ..auth.revocation import CONTROL
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
@@ -17,13 +17,14 @@ from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect, Unavailable
-from ..protocol.events import Roster, Unsubscribed
+from ..protocol.events import Roster
 from ..settings import Limits
 from ..tally import Tally
 from .attendance import Attendance
 from .background import Background
 from .channel import LocalChannel
 from .committer import Committer, Outcome
+from .guard import obey
 from .joining import Join
 from .mending import RETRY_SECONDS, Mender
 from .namespaces import Namespace
@@ -90,19 +91,6 @@ class Hub:
         for name in list(session.subscriptions):
             self.unsubscribe(session, name)
 
-    def recheck(self, session: "Session") -> None:
-        """End the subscriptions that policy no longer allows, and say so."""
-        for name, namespace in list(session.subscriptions.items()):
-            channel, policy = self.channels.get(name), namespace.policy
-            join = None if channel is None else channel.joins.get(session)
-            if channel is None or (join is not None and join.task is None):
-                continue  # It has yet to be answered, and was allowed a moment ago.
-            presence = session in channel.watching or (join is not None and join.presence)
-            rules = (policy.subscribe, policy.presence) if presence else (policy.subscribe,)
-            if not all(rule(session.principal, name) for rule in rules):
-                self.unsubscribe(session, name)
-                session.reply(Unsubscribed(channel=name, reason="policy changed"))
-
     async def subscribe(self, session: "Session", namespace: Namespace, wanted: Subscribe) -> None:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
@@ -160,7 +148,7 @@ class Hub:
             if channel := self.channels.get(name):
                 channel.accept(run)
             elif name == CONTROL:
-                self._obey(run)
+                obey(self.sessions.values(), run)
 
     def _fall_behind(self, channel: LocalChannel, session: "Session") -> None:
         """Take a subscriber for which too much waits out of the live set until it has read that."""
@@ -212,13 +200,6 @@ class Hub:
         if self.channels.get(channel.name) is channel:
             del self.channels[channel.name]
             self.background.spawn(self.broker.forget([channel.name]))
-
-    def _obey(self, packets: Iterable[Packet]) -> None:
-        """End the connections that were revoked."""
-        for order in map(read_order, packets):
-            for session in list(self.sessions.values()):
-                if order.hits(session.id, session.principal):
-                    session.end(CloseCode.REVOKED)
 
     async def _heed(self) -> None:
         """Follow what nodes tell each other, once the broker can be reached."""

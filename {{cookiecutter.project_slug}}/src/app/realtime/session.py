@@ -17,6 +17,7 @@ from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Beats, Event, Expiring, Limits, Welcome
 from ..protocol.frames import Frame, Run
 from .committer import Outcome
+from .guard import recheck
 from .handlers import HANDLERS, publish
 from .heartbeat import Heartbeat
 from .link import Link
@@ -43,7 +44,7 @@ class Session:
     allowance: Allowance
     subscriptions: dict[str, Namespace] = field(default_factory=dict)
     untouched: bool = True
-    """Whether the client has not commanded anything yet."""
+    """Whether the client has not commanded anything yet, but what it may try again."""
     published: list[tuple[Publish, asyncio.Future[Outcome]]] = field(default_factory=list)
     """Publications whose replies are due, in order."""
     send: Callable[[Frame | Run], None] = field(init=False)
@@ -84,12 +85,14 @@ class Session:
             await self.node.revocations.check(self.principal)
             self.welcome(id)
             self.heartbeat.begin()
+            self.untouched = first is None
             if first is not None and (refused := await self._carry_out(first)):
                 again = refused.code.retryable
                 raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
-            # What came before an end of ours may still be there to read.
-            while (command := await commands()) and self.link.code is None:
-                await self._carry_out(command)
+            while command := await commands():
+                refused = await self._carry_out(command)
+                passing = refused is not None and refused.code.retryable
+                self.untouched = self.untouched and passing
         finally:
             self.heartbeat.stop()
             if self._expiry is not None:
@@ -121,11 +124,16 @@ class Session:
         self._expire_in_time()
 
     async def take_up(self, principal: Principal) -> None:
-        """Be another principal's from here on; raises Disconnect, as at the beginning."""
+        """Be another principal's from here on; raises as at the beginning, and nothing changes."""
+        before = self.principal
         self.node.hub.rename(self, principal)
-        await self.node.revocations.check(principal)
+        try:
+            await self.node.revocations.check(principal)
+        except BaseException:
+            self.node.hub.rename(self, before)
+            raise
         self._expire_in_time()
-        self.node.hub.recheck(self)
+        recheck(self.node.hub, self)
 
     def _expire_in_time(self) -> None:
         """Tell the client before its credential ends, then end the connection with it."""
@@ -155,10 +163,12 @@ class Session:
     async def _carry_out(self, command: AnyCommand) -> CommandError | None:
         """Why the command was refused, which the client was told; or nothing."""
         self.heartbeat.active = math.inf
-        if self.link.clogged:
-            # What a peer does not read, it may not ask for.
-            await self.link.drained()
         try:
+            if self.link.clogged:
+                # What a peer does not read, it may not ask for.
+                await self.link.drained()
+            if self.link.code is not None:
+                return None  # What was said before an end of ours comes too late.
             self.allowance.spend(command)
             if isinstance(command, Publish):
                 # Not timed: that would cost a tenth, and stores and hooks answer in time.
@@ -168,14 +178,15 @@ class Session:
                 if self.published:
                     # What was published before this command is carried out before it.
                     await asyncio.wait((self.published[-1][1],))
-                await HANDLERS[command.type](self, command)
+                if self.link.code is None:
+                    await HANDLERS[command.type](self, command)
             return None
         except CommandError as error:
             refused = error
         except TimeoutError:
             refused = CommandError(ErrorCode.TIMEOUT, "this took too long, try again")
         finally:
-            self.untouched, self.heartbeat.active = False, monotonic()
+            self.heartbeat.active = monotonic()
         self.allowance.blame(refused)
         self.send(codec.encode_error(refused, command.id))
         return refused
