@@ -10,7 +10,7 @@ from client.auth.none import with_token
 from ...service import Service
 from ..manual_clock import ManualClock
 from ..scene import Scene
-from ..scripted import Peer, both, soon
+from ..scripted import PATIENCE, Peer, both, soon
 
 
 async def shows(scene: Scene, token: str, **fields: object) -> Peer:
@@ -80,7 +80,8 @@ async def test_the_service_knows_a_guest_by_the_token(service: Service) -> None:
         assert client.welcome.user == guest.user
         assert client.welcome.session != guest.session
     auth = with_token("forged")
-    async with Client(service.ws, auth=auth, proxy=None, random=lambda: 0.0) as client:
+    client = Client(service.ws, auth=auth, proxy=None, random=lambda: 0.0)
+    async with asyncio.timeout(PATIENCE), client:
         assert client.welcome.user != guest.user
 
 
