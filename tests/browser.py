@@ -110,6 +110,13 @@ class Service:
         form = f"grant_type=password&username={username}&password=any"
         return str(self._post("/auth/token", form.encode(), {})["access_token"])
 
+    def end(self, session: str) -> None:
+        """End a connection, as who keeps order."""
+        request = urllib.request.Request(
+            f"{self.url}/api/connections/{session}", headers={"X-API-Key": API_KEY}, method="DELETE"
+        )
+        _direct.open(request, timeout=PATIENCE).close()
+
     def shorten(self, token: str, seconds: float) -> str:
         """The same token, good for so long from now: signed with the secret of the settings."""
         header, payload, _ = token.split(".")
@@ -144,6 +151,10 @@ class Window:
         self.problems: list[str] = []
         self.users: list[str] = []
         """Whom the service took this window for, in each `welcome`."""
+        self.session = ""
+        """What the service calls the newest connection."""
+        self.connections = 0
+        """How often this window has opened one."""
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("websocket", self._watch)
@@ -158,7 +169,9 @@ class Window:
             message = json.loads(frame)
             if message["type"] == "welcome":
                 self.users.append(message["user"]["id"])
+                self.session = message["session"]
 
+        self.connections += 1
         connection.on("framereceived", received)
 
     def open(self, url: str) -> "Window":

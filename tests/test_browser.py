@@ -207,6 +207,31 @@ def test_a_reload_keeps_the_user_and_the_conversation(service: Service, window: 
     assert one.users[-1] in one.users[:-1]
 
 
+def test_who_was_sent_away_stays_away_until_asked_to_connect(
+    service: Service, window: Open
+) -> None:
+    from playwright.sync_api import expect
+
+    one = window(service.url)
+    one.page.clock.install()
+    one.page.reload()
+    one.logs("chat:lobby: subscribed")
+    before = one.connections
+    service.end(one.session)
+    one.logs("Disconnected (4504: revoked)")
+    one.is_in("Disconnected")
+    expect(one.page.locator("#notice-text")).to_have_text("Disconnected: revoked.")
+    one.page.clock.fast_forward("10:00")  # longer than any back-off
+    one.page.get_by_role("button", name="Connect", exact=True).click()
+    one.is_in("Connected")
+    expect(one.page.locator("#log li").filter(has_text="Connecting")).to_have_count(2)
+    expect(one.page.locator("#log li").filter(has_text="Waiting")).to_have_count(0)
+    assert one.connections == before + 1
+    assert one.users[-1] == one.users[0]
+    one.say("back again")
+    one.shows("back again")
+
+
 @once
 def test_older_messages_come_page_by_page(service: Service, window: Open) -> None:
     texts = [f"message {number}" for number in range(1, 121)]

@@ -687,6 +687,17 @@ def test_who_was_sent_away_signs_in_anew_when_asked_to_connect(page: "Page") -> 
     assert script.command(script.peer(1), "auth")["token"] == "token 2"
 
 
+def test_a_guest_who_was_sent_away_stays_away_and_is_the_same_when_asked_to_connect(
+    script: Script,
+) -> None:
+    script.connect().close(4504, "revoked")
+    script.event("state", state="closed", code=4504)
+    assert len(script.peers) == 1
+    script.page.evaluate("client.connect()")
+    two = script.connect(1)
+    assert two.commands("auth")[0]["token"] == "token of guest-1"
+
+
 def test_what_the_server_ended_is_not_joined_again(script: Script) -> None:
     peer = script.connect()
     script.follow(peer)

@@ -144,11 +144,11 @@ class TestConnecting:
         with pytest.raises(CommandRefused, match="forbidden"):
             await soon(entering)
 
-    async def test_an_error_of_the_credentials_source_ends_the_client(self, scene: Scene) -> None:
+    async def test_an_error_in_how_it_says_who_it_is_ends_the_client(self, scene: Scene) -> None:
         with pytest.raises(ZeroDivisionError):
             await soon(scene.client(auth=Broken(ZeroDivisionError())).__aenter__())
 
-    async def test_a_source_that_cannot_be_reached_is_tried_again(self, scene: Scene) -> None:
+    async def test_what_cannot_be_reached_for_that_is_tried_again(self, scene: Scene) -> None:
         auth = Broken(ConnectionRefusedError(), None)
         entering = asyncio.create_task(scene.client(auth=auth).__aenter__())
         await scene.reconnects()

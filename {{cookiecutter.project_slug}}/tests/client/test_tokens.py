@@ -1,11 +1,13 @@
 """What a client does with a token that it holds, and with a source of others."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import httpx2
 import pytest
 from jose import jwt
 
@@ -21,14 +23,29 @@ from .test_service import texts
 SECRET = "a secret of 32 characters or more"
 
 
-def source_of(*tokens: str) -> TokenSource:
-    """A source that gives these, one after the other."""
+def source_of(*tokens: str | BaseException) -> TokenSource:
+    """A source that gives these, or raises them, one after the other."""
     left = iter(tokens)
 
     async def source() -> str:
-        return next(left)
+        token = next(left)
+        if isinstance(token, BaseException):
+            raise token
+        return token
 
     return source
+
+
+ERRORS = [httpx2.ConnectError("unreachable"), TypeError("a mistake"), TimeoutError()]
+"""What a source may raise; the first is no OSError."""
+
+raising = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+
+
+def tracebacks(caplog: pytest.LogCaptureFixture) -> list[BaseException | None]:
+    """The errors that were logged with a traceback, for everybody to see."""
+    records = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    return [each.exc_info[1] for each in records if each.exc_info]
 
 
 class Shown(TokenAuth):
@@ -77,6 +94,65 @@ async def test_one_that_was_refused_is_not_kept(scene: Scene) -> None:
         peer = await scene.reconnects()
         assert peer.headers["X-Token"] == "t1"
         asking.cancel()
+
+
+@raising
+async def test_a_source_that_raises_at_connect_is_asked_again(
+    scene: Scene, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = scene.client(auth=Shown(source_of(error, error, "t1")))
+    entering = asyncio.create_task(client.__aenter__())
+    await scene.clock.passes(0.5)
+    peer = await scene.reconnects(1.0)
+    await soon(entering)
+    assert peer.headers["X-Token"] == "t1"
+    assert tracebacks(caplog) == [error, error]
+    await client.__aexit__(None, None, None)
+
+
+@raising
+async def test_a_source_that_raises_before_a_token_ends_is_asked_again(
+    scene: Scene, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    auth = Shown(source_of("t1", error, error, "t2"))
+    async with scene.connected(auth=auth) as (_, peer):
+        await peer.says("expiring", in_ms=60000)
+        await scene.clock.passes(0.5)
+        await scene.clock.passes(1.0)
+        await peer.answers(await peer.hears("refresh", token="t2"), expires_at=None)
+        assert tracebacks(caplog) == [error, error]
+        assert scene.states == ["connected"]
+
+
+@raising
+async def test_a_source_that_goes_on_raising_is_asked_again_after_the_end(
+    scene: Scene, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    auth = Shown(source_of("t1", error, error, error, "t2"))
+    async with scene.connected(auth=auth) as (_, peer):
+        await peer.says("expiring", in_ms=60000)
+        await scene.clock.sleeps(0.5)  # before the source is asked a second time, it is too late
+        await peer.closes(4100, "credential expired")
+        assert await scene.tells(2) == "connecting"
+        await scene.clock.passes(0.5)
+        await scene.clock.passes(1.0)
+        peer = await scene.reconnects(2.0)
+        assert peer.headers["X-Token"] == "t2"
+        assert tracebacks(caplog) == [error] * 3
+        assert f"(1006 no credential: {type(error).__name__})" in caplog.text
+
+
+@pytest.mark.parametrize("attempt", ["prepare", "refresh"])
+async def test_a_source_that_is_cancelled_is_no_source_that_failed(
+    scene: Scene, attempt: str
+) -> None:
+    async with scene.connected() as (client, _):
+        auth = TokenAuth(source_of(asyncio.CancelledError()))
+        connection = await client._connector.connection()
+        asking = auth.prepare("") if attempt == "prepare" else auth.refresh("", connection)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
 
 async def test_without_a_source_nothing_is_said_until_the_end(scene: Scene) -> None:

@@ -40,6 +40,7 @@ def with_token(
     """Prove who connects by cookies for a token, or for what an async function gives.
 
     The function is called at first, before a token ends, and when the server says that it has.
+    Whatever it raises is logged, and counts as a connection that failed: it is asked again.
     `origin` is one that the service allows, where its own is not among those; `ssl` is what the
     client itself was given, where that is another than usual.
     """

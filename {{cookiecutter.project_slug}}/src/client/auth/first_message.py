@@ -17,5 +17,6 @@ def with_token(token: str | TokenSource) -> Auth:
     """Prove who connects by a token, or by what an async function gives.
 
     The function is called at first, before a token ends, and when the server says that it has.
+    Whatever it raises is logged, and counts as a connection that failed: it is asked again.
     """
     return FirstMessage(token)

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 
 from ..connection import Connection
+from ..errors import ConnectionLost
 from .base import Auth
+
+UNKNOWN = 4500
+"""The close code for a token that proves nobody."""
 
 
 class Guest:
@@ -20,12 +24,21 @@ class Guest:
         """Be welcome at once, and again as who one was before."""
         welcome = await connection.greeting
         if self._token:
-            await connection.command("auth", token=self._token)
+            await self._show(connection)
             welcome = connection.welcome
         self._token = welcome.guest_token or self._token
 
     async def refresh(self, url: str, connection: Connection) -> None:
         """Nothing: guests do not expire."""
+
+    async def _show(self, connection: Connection) -> None:
+        try:
+            await connection.command("auth", token=self._token)
+        except ConnectionLost as lost:
+            if lost.code != UNKNOWN:
+                raise
+            # The service has another secret than it had: to a guest, that is an expired token.
+            raise ConnectionLost(4100, lost.reason) from lost
 
     def renew(self) -> bool:
         """Be somebody new."""
@@ -34,5 +47,5 @@ class Guest:
 
 
 def with_token(guest_token: str = "") -> Auth:
-    """Connect as a new guest, or as the one whose `welcome` brought this token."""
+    """Connect as a new guest, or as the one whose `welcome` brought this token, if still known."""
     return Guest(guest_token)

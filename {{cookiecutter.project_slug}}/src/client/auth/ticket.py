@@ -35,6 +35,7 @@ def with_token(token: str | TokenSource, *, ssl: SSLContext | None = None) -> Au
     """Prove who connects by tickets for a token, or for what an async function gives.
 
     The function is called at first, before a token ends, and when the server says that it has.
+    Whatever it raises is logged, and counts as a connection that failed: it is asked again.
     `ssl` is what the client itself was given, where that is another than usual.
     """
     return Ticket(token, ssl)

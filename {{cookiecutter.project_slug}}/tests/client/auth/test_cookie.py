@@ -62,6 +62,25 @@ async def test_before_the_end_it_moves_with_another_cookie(desk: Desk, scene: Sc
     await client.__aexit__(None, None, None)
 
 
+async def test_until_its_source_gives_another_token_it_stays(desk: Desk, scene: Scene) -> None:
+    tokens = iter(["t1", "", "t2"])
+
+    async def source() -> str:
+        return next(tokens) or str(1 / 0)
+
+    client = scene.client(auth=with_token(source))
+    _, old = await both(client.__aenter__(), admits(desk, scene, "session=c1"))
+    await old.says("expiring", in_ms=60000)
+    await scene.clock.sleeps(0.5)
+    assert client.state == "connected"
+    await scene.clock.passes(0.5)
+    (await desk.asked("/auth/session", "t2")).answers(200, {}, {"Set-Cookie": "session=c2"})
+    assert (await scene.server.welcomes()).headers["Cookie"] == "session=c2"
+    assert await old.ends() == 1000
+    assert scene.states == ["connected", "connected"]
+    await client.__aexit__(None, None, None)
+
+
 async def test_without_a_source_it_stays_until_the_end(desk: Desk, scene: Scene) -> None:
     client = scene.client(auth=with_token("t1"))
     _, peer = await both(client.__aenter__(), admits(desk, scene, "session=c1"))

@@ -10,7 +10,7 @@ from client.auth.none import with_token
 from ...service import Service
 from ..manual_clock import ManualClock
 from ..scene import Scene
-from ..scripted import Peer, both, soon
+from ..scripted import PATIENCE, Peer, both, soon
 
 
 async def shows(scene: Scene, token: str, **fields: object) -> Peer:
@@ -47,17 +47,29 @@ async def test_a_guest_may_come_back_later(scene: Scene) -> None:
     await client.__aexit__(None, None, None)
 
 
-async def test_an_expired_guest_becomes_another(scene: Scene) -> None:
+async def test_a_guest_that_the_service_no_longer_knows_becomes_another(scene: Scene) -> None:
     client = scene.client(auth=with_token("g0"))
     entering = asyncio.create_task(client.__aenter__())
     peer = await scene.server.welcomes(guest_token="g1")
     await peer.hears("auth", token="g0")
-    await peer.closes(4100, "credential expired")
+    await peer.closes(4500, "unauthenticated")
     await scene.clock.passes(0.5)
-    await scene.server.welcomes(guest_token="g2")
+    peer = await scene.server.welcomes(guest_token="g2")
     await soon(entering)
     assert client.welcome.guest_token == "g2"
+    peer.cuts()
+    await scene.clock.passes(1.0)
+    await shows(scene, "g2")
     await client.__aexit__(None, None, None)
+
+
+async def test_a_guest_who_was_sent_away_stays_away(scene: Scene) -> None:
+    entering = asyncio.create_task(scene.client(auth=with_token("g0")).__aenter__())
+    peer = await scene.server.welcomes(guest_token="g1")
+    await peer.hears("auth", token="g0")
+    await peer.closes(4504, "revoked")
+    with pytest.raises(Closed, match="4504 revoked"):
+        await soon(entering)
 
 
 async def test_the_service_knows_a_guest_by_the_token(service: Service) -> None:
@@ -67,8 +79,10 @@ async def test_the_service_knows_a_guest_by_the_token(service: Service) -> None:
     async with Client(service.ws, auth=with_token(guest.guest_token), proxy=None) as client:
         assert client.welcome.user == guest.user
         assert client.welcome.session != guest.session
-    with pytest.raises(Closed, match="4500 unauthenticated"):
-        await soon(Client(service.ws, auth=with_token("forged"), proxy=None).__aenter__())
+    auth = with_token("forged")
+    client = Client(service.ws, auth=auth, proxy=None, random=lambda: 0.0)
+    async with asyncio.timeout(PATIENCE), client:
+        assert client.welcome.user != guest.user
 
 
 async def test_the_service_takes_a_guest_for_the_same_after_a_cut(

@@ -10,30 +10,13 @@
 //   await client.publish("chat:lobby", { text: "Hello" });
 
 import { Backoff, sleep } from "./backoff.js";
-import { CommandError, Connection, isFinal } from "./connection.js";
+import { CommandError } from "./connection.js";
+import { Connector } from "./connector.js";
 import { Subscription } from "./subscription.js";
 
 export { CommandError, Subscription };
 
-/**
- * How a connection proves who it is; `auth/` has one module per mode, which also gives the `token`
- * for HTTP requests.
- * @typedef {object} Authentication
- * @property {(url: URL) => Promise<URL>} open gets what is needed, and says where to connect
- * @property {(connection: Connection) => Promise<object>} authenticate brings an open connection
- *   to its `welcome`
- * @property {(connection: Connection) => Promise<"renewed" | "elsewhere" | null>} refresh gets
- *   another credential, where it can, before that of a connection ends, and says if the connection
- *   goes on with it, or only another one will
- * @property {(code: number) => boolean} refused hears of a close code that blames the credential;
- *   true if another one may do
- */
-
-const GREETING_MS = 15_000;
-const GOOD_MS = 10_000; // after so long, the next loss is the first again
-const PROBE_MS = 3_000;
 const KEY_MS = 300_000; // a server may forget a key then, and a retry would publish twice
-const ABOUT_CREDENTIALS = [4100, 4500, 4504];
 
 /**
  * A client of the service. Events, with their data in `detail`:
@@ -45,54 +28,51 @@ const ABOUT_CREDENTIALS = [4100, 4500, 4504];
  * - `error`: an error of the server that answers no command.
  */
 export class Client extends EventTarget {
-  /** @type {"connecting" | "authenticating" | "connected" | "waiting" | "closed"} */
-  state = "closed";
-  /** What the server said last about this client and itself. @type {object | null} */
-  welcome = null;
-  #url;
-  #authentication;
-  #backoff = new Backoff();
-  #current = null; // the connection that said welcome
-  #next = null; // the one that has yet to; beside the current one, it will replace it
-  #attempt = null; // stands for the opening of the next connection, from its first step
-  #timer = null;
-  #due = 0;
-  #connectedAt = 0;
+  #connector;
   #subscriptions = new Map();
   #lanes = new Map(); // by channel, when what was published last is settled
 
   /**
    * @param {string | URL} url
-   * @param {Authentication} authentication
+   * @param {import("./connector.js").Authentication} authentication
    */
   constructor(url, authentication) {
     super();
-    this.#url = new URL(url, globalThis.location?.href);
-    this.#url.protocol = this.#url.protocol.replace("http", "ws");
-    this.#authentication = authentication;
+    this.#connector = new Connector(url, authentication, {
+      changed: (connection) => this.#changed(connection),
+      receive: (message) => this.#receive(message),
+      tell: (type, detail) => this.#tell(type, detail),
+    });
+  }
+
+  /** @type {"connecting" | "authenticating" | "connected" | "waiting" | "closed"} */
+  get state() {
+    return this.#connector.state;
+  }
+
+  /** What the server said last about this client and itself. @type {object | null} */
+  get welcome() {
+    return this.#connector.welcome;
   }
 
   /** Connect, and stay connected until `close()` or until the server refuses for good. */
   connect() {
-    if (this.state !== "closed") return;
-    globalThis.addEventListener?.("online", this.#online);
-    globalThis.addEventListener?.("offline", this.#offline);
-    this.#try();
+    this.#connector.connect();
   }
 
   /** Disconnect and stay away. Subscriptions keep their positions for the next `connect()`. */
   close() {
-    if (this.state !== "closed") this.#close({});
+    this.#connector.close();
   }
 
   /** While waiting: try again now. */
   wake() {
-    if (this.state === "waiting") this.#try();
+    this.#connector.wake();
   }
 
   /** Cut the connection as a failing network would, and come back after so many milliseconds. */
   interrupt(milliseconds) {
-    this.#current?.end(1006, "cut here", milliseconds);
+    this.#connector.interrupt(milliseconds);
   }
 
   /**
@@ -106,7 +86,7 @@ export class Client extends EventTarget {
     if (known) return known;
     const subscription = new Subscription(channel, options);
     this.#subscriptions.set(channel, subscription);
-    if (this.#current) this.#join(subscription, this.#current);
+    if (this.#connector.current) this.#join(subscription, this.#connector.current);
     return subscription;
   }
 
@@ -116,7 +96,7 @@ export class Client extends EventTarget {
     if (this.#subscriptions.get(channel) !== subscription) return;
     this.#subscriptions.delete(channel);
     subscription.end();
-    this.#current?.request({ type: "unsubscribe", channel });
+    this.#connector.current?.request({ type: "unsubscribe", channel });
   }
 
   /**
@@ -138,7 +118,7 @@ export class Client extends EventTarget {
 
   /** Tell the subscribers something that is not kept; lost while not connected. */
   signal(channel, kind, data) {
-    this.#current?.send({ type: "signal", channel, kind, data });
+    this.#connector.current?.send({ type: "signal", channel, kind, data });
   }
 
   /**
@@ -160,125 +140,20 @@ export class Client extends EventTarget {
     return (await this.#connected()).request({ type: "presence", channel });
   }
 
-  async #try() {
-    const attempt = (this.#attempt = {});
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    if (!this.#current) this.#become("connecting");
-    try {
-      const url = await this.#authentication.open(new URL(this.#url));
-      if (attempt === this.#attempt) await this.#greet(url);
-    } catch (error) {
-      if (attempt !== this.#attempt) return;
-      this.#attempt = null;
-      const code = error.code === "unauthenticated" ? 4500 : 1006;
-      this.#again({ code, reason: error.message, retryAfter: error.retryAfter });
+  /** Follow the connector: join everything on its connection, or wait for another. */
+  #changed(connection) {
+    for (const subscription of this.#subscriptions.values()) {
+      if (connection) this.#join(subscription, connection);
+      else subscription.lose();
     }
-  }
-
-  /** Open a connection and bring it to its welcome; if anything fails, it ends. */
-  async #greet(url) {
-    const connection = (this.#next = new Connection(
-      url,
-      (message) => connection === this.#current && this.#receive(message),
-      (end) => this.#lost(connection, end),
-    ));
-    const deadline = setTimeout(() => connection.end(1006, "no welcome in time"), GREETING_MS);
-    try {
-      await connection.opened;
-      if (!this.#current) this.#become("authenticating");
-      const welcome = await this.#authentication.authenticate(connection);
-      if (connection === this.#next) this.#adopt(connection, welcome);
-    } catch (error) {
-      connection.end(error.retryable ? 1013 : 4500, error.message, error.retryAfter);
-    } finally {
-      clearTimeout(deadline);
-    }
-  }
-
-  /** Go on with this connection; the one before, if there is one, was kept until now. */
-  #adopt(connection, welcome) {
-    const old = this.#current;
-    this.#current = connection;
-    this.#next = this.#attempt = null;
-    this.#connectedAt = performance.now();
-    this.welcome = welcome;
-    old?.retire();
-    for (const subscription of this.#subscriptions.values()) this.#join(subscription, connection);
-    this.#become("connected", { moved: old !== null });
-  }
-
-  #lost(connection, end) {
-    if (connection === this.#next) {
-      this.#next = this.#attempt = null;
-    } else if (connection === this.#current) {
-      this.#current = null;
-      if (performance.now() - this.#connectedAt >= GOOD_MS) this.#backoff.reset();
-      this.#subscriptions.forEach((subscription) => subscription.lose());
-    } else return;
-    this.#again(end);
-  }
-
-  /** See to it that there is an attempt to come, unless the end is final. */
-  #again(end) {
-    const another = ABOUT_CREDENTIALS.includes(end.code) && this.#authentication.refused(end.code);
-    const final = isFinal(end.code) && !another;
-    if (final && this.#current) return; // no replacement then: the current one may live on
-    if (final) return this.#close(end);
-    if (!this.#attempt && !this.#timer) this.#schedule(this.#backoff.next(end.retryAfter));
-    if (this.#current) return;
-    if (this.#attempt) this.#become("connecting");
-    else this.#become("waiting", { ...end, delay: this.#due - performance.now() });
-  }
-
-  #schedule(delay) {
-    clearTimeout(this.#timer);
-    this.#due = performance.now() + delay;
-    this.#timer = setTimeout(() => this.#try(), delay);
-  }
-
-  #close(end) {
-    clearTimeout(this.#timer);
-    const connections = [this.#current, this.#next];
-    this.#current = this.#next = this.#attempt = this.#timer = null;
-    connections.forEach((connection) => connection?.end(1000, "closed here"));
-    globalThis.removeEventListener?.("online", this.#online);
-    globalThis.removeEventListener?.("offline", this.#offline);
-    this.#subscriptions.forEach((subscription) => subscription.lose());
-    this.#become("closed", end);
   }
 
   #receive(message) {
     const subscription = this.#subscriptions.get(message.channel);
-    if (message.type === "reconnect") this.#move(message);
-    else if (message.type === "expiring") this.#refresh(this.#current);
-    else if (message.type === "error") this.#tell("error", message);
+    if (message.type === "error") this.#tell("error", message);
     else if (message.type === "unsubscribed") this.#dismiss(subscription, message.reason);
     else subscription?.receive(message);
     if (message.type === "lag" && subscription?.presence) this.#count(subscription);
-  }
-
-  #move({ reason, after_ms: delay }) {
-    if (this.#attempt) return;
-    this.#schedule(delay);
-    this.#tell("moving", { reason, delay });
-  }
-
-  /** Go on with another credential; a refusal is final, and the connection ends with the old one. */
-  async #refresh(connection) {
-    const backoff = new Backoff();
-    while (connection === this.#current) {
-      try {
-        const how = await this.#authentication.refresh(connection);
-        if (how) this.#tell("renewed", {});
-        const stays = how !== "elsewhere" || connection !== this.#current;
-        if (!stays && !this.#attempt) this.#schedule(0);
-        return;
-      } catch (error) {
-        if (error instanceof CommandError && !error.retryable) return;
-        await sleep(backoff.next(error.retryAfter));
-      }
-    }
   }
 
   async #join(subscription, connection) {
@@ -305,7 +180,7 @@ export class Client extends EventTarget {
   /** Ask who is here: after a `lag`, among what is gone is who came and left. */
   async #count(subscription) {
     const { channel } = subscription;
-    const connection = this.#current;
+    const connection = this.#connector.current;
     const backoff = new Backoff();
     const wanted = () => this.#wants(subscription, connection);
     while (wanted()) {
@@ -322,7 +197,7 @@ export class Client extends EventTarget {
   /** Whether what a connection says in this channel is for this subscription. */
   #wants(subscription, connection) {
     const known = this.#subscriptions.get(subscription.channel);
-    return connection === this.#current && known === subscription;
+    return connection === this.#connector.current && known === subscription;
   }
 
   #dismiss(subscription, message, code = "unsubscribed") {
@@ -348,21 +223,11 @@ export class Client extends EventTarget {
   }
 
   async #connected() {
-    while (!this.#current) {
+    while (!this.#connector.current) {
       if (this.state === "closed") throw new CommandError({ code: "closed" });
       await new Promise((resolve) => this.addEventListener("state", resolve, { once: true }));
     }
-    return this.#current;
-  }
-
-  #online = () => this.wake();
-
-  /** The browser may be wrong, or the server on this machine: ask before giving up. */
-  #offline = () => this.#current?.probe(PROBE_MS);
-
-  #become(state, detail = {}) {
-    this.state = state;
-    this.#tell("state", { state, ...detail });
+    return this.#connector.current;
   }
 
   #tell(type, detail) {

@@ -14,7 +14,8 @@ const field = byId("text");
 const send = byId("write").querySelector("button");
 let room = null;
 
-const rooms = namespaces.includes("chat") ? new Rooms(() => authentication.token, enter) : null;
+const token = () => authentication.token;
+const rooms = namespaces.includes("chat") ? new Rooms(client, token, enter) : null;
 
 document.title = byId("title").textContent = title;
 watch(client);

@@ -5,16 +5,19 @@ import { byId, element } from "./dom.js";
 const REFRESH_MS = 10_000;
 
 export class Rooms {
+  #client;
   #token;
   #open;
   #known = new Map();
   #shown = null;
 
   /**
+   * @param {import("./client.js").Client} client
    * @param {() => string | null} token what proves who we are
    * @param {(room: {channel: string, name: string, title: string}) => void} open enters a room
    */
-  constructor(token, open) {
+  constructor(client, token, open) {
+    this.#client = client;
     this.#token = token;
     this.#open = open;
     byId("create").onsubmit = (event) => {
@@ -26,8 +29,9 @@ export class Rooms {
     setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
   }
 
-  /** Ask the server which rooms there are; without an answer the list stays. */
+  /** Ask the server which rooms there are, while it knows us; without an answer the list stays. */
   async refresh() {
+    if (this.#client.state !== "connected") return;
     const response = await this.#call("GET").catch(() => null);
     if (!response?.ok) return;
     const { rooms } = await response.json();

@@ -2,7 +2,7 @@
 
 import { SignIn } from "./sign_in.js";
 
-/** @implements {import("./client.js").Authentication} */
+/** @implements {import("./connector.js").Authentication} */
 export class TokenAuthentication {
   #signIn;
 

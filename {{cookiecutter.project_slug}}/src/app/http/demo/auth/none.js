@@ -25,8 +25,9 @@ export class Authentication {
     return null;
   }
 
-  /** Come back as a new guest if the server no longer knows the earlier one. */
-  refused() {
+  /** Come back as a new guest if the server no longer knows the earlier one, unless sent away. */
+  refused(code) {
+    if (code === 4504) return false;
     const earlier = this.token;
     sessionStorage.removeItem(STORED);
     return earlier !== null;
