@@ -86,14 +86,14 @@ def mirrored(path: Path) -> Path:
 def remove(path: Path) -> None:
     """Remove a file with its test; with a package, all that is in it and in its folder of tests."""
     if path.is_dir():
-        return shutil.rmtree(path)
-    if path.name == "__init__.py":
+        shutil.rmtree(path)
+    elif path.name == "__init__.py":
         shutil.rmtree(path.parent, ignore_errors=True)
         shutil.rmtree(mirrored(path), ignore_errors=True)
-        return
-    path.unlink(missing_ok=True)
-    if path.suffix == ".py" and path.parts[0] == "src":
-        (mirrored(path) / f"test_{path.stem}.py").unlink(missing_ok=True)
+    else:
+        path.unlink(missing_ok=True)
+        if path.suffix == ".py" and path.parts[0] == "src":
+            (mirrored(path) / f"test_{path.stem}.py").unlink(missing_ok=True)
 
 
 def remove_unchosen() -> None:

@@ -411,7 +411,8 @@ def test_one_core_is_said() -> None:
 
 def test_the_readme_shows_the_figures_that_are_kept() -> None:
     kept = Record.load(ROOT / "benchmarks" / "results" / "fan-out.json")
-    assert kept.partial is None and not kept.quick
+    assert kept.partial is None
+    assert not kept.quick
     shown = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     assert shown.strip() == section(kept).strip()
     assert markdown(kept) == (ROOT / "benchmarks" / "results" / "fan-out.md").read_text("utf-8")
