@@ -10,18 +10,19 @@ from uuid import uuid4
 from jose import jwk, jwt
 from jose.backends.base import Key
 
-from ...auth.provider import SigningKey, encoded, rsa_key
+from ...auth.provider import SigningKey, ec_key, encoded, rsa_key
 
 ISSUER, AUDIENCE = "https://issuer.example", "the-service"
 
 
-NAMES = "first", "second", "mallory"
+NAMES = "first", "second", "curve", "mallory"
 
 
 @cache
-def signing(kid: str) -> SigningKey:
-    """A pair of keys of this name, out of three; the last is nobody's that we know."""
-    return SigningKey(kid, rsa_key(number=NAMES.index(kid)))
+def signing(kid: str, algorithm: str = "RS256") -> SigningKey:
+    """A pair of keys of this name, out of four; the last is nobody's that we know."""
+    number = NAMES.index(kid)
+    return SigningKey(kid, ec_key() if algorithm == "ES256" else rsa_key(number=number))
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Issuer:
     def but(self, **changes: Any) -> "Issuer":
         """Another one, which differs in something."""
         return replace(self, **changes)
+
+
+def signed_by(kid: str, algorithm: str = "RS256", *, named: str | None = None) -> str:
+    """A token that is good, if the key of this name is; it may say that another one signed it."""
+    return Issuer(signing(kid, algorithm).private, algorithm, {"kid": named or kid}).token()
 
 
 @cache
