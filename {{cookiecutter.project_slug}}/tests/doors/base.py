@@ -24,12 +24,16 @@ class Refusals:
     """How a connection is refused: by a close code, a status of HTTP, or the code of an error."""
 
     no_token: int | str = 4500
+    spoilt: int = 4500
+    """Of what was changed after it was given out."""
     exchanged: bool = False
     """Whether a token goes over HTTP first, where every refusal of it has the same status."""
     beyond_a_field: int | str = 431
     """Of a token of 11 KB, which no field of a command holds."""
     beyond_a_header: int | str = 431
     """Of a token of 21 KB, which no request of HTTP holds."""
+    renewal: str | None = None
+    """Of every `refresh`, where a connection takes none, whatever it carries."""
 
     def over_http(self, status: int, *, or_else: int) -> int:
         """What is seen of a token that closes a connection, or is refused over HTTP before."""

@@ -5,7 +5,7 @@ from .base import Refusals, Shown
 
 
 class _Door:
-    refusals = Refusals()
+    refusals = Refusals(renewal="unsupported")
 
     async def show(self, service: Service, token: str | None) -> Shown:
         origin = {"Origin": service.http}

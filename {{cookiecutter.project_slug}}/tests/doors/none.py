@@ -5,7 +5,7 @@ from .base import Refusals, Shown
 
 
 class _Door:
-    refusals = Refusals(no_token="welcome")
+    refusals = Refusals(no_token="welcome", renewal="unsupported")
 
     async def show(self, service: Service, token: str | None) -> Shown:
         return Shown()

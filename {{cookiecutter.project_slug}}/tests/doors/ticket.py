@@ -5,7 +5,7 @@ from .base import Refusals, Refused, Shown
 
 
 class _Door:
-    refusals = Refusals(exchanged=True, beyond_a_field=401)
+    refusals = Refusals(spoilt=4101, exchanged=True, beyond_a_field=401)
 
     async def show(self, service: Service, token: str | None) -> Shown:
         if token is None:
