@@ -1,10 +1,12 @@
 """The token is exchanged for a ticket, which stands in the URL."""
 
 from ..service import Service
-from .base import Refused, Shown
+from .base import Refusals, Refused, Shown
 
 
 class _Door:
+    refusals = Refusals(spoilt=4101, exchanged=True, beyond_a_field=401)
+
     async def show(self, service: Service, token: str | None) -> Shown:
         if token is None:
             return Shown()

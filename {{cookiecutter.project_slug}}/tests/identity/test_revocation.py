@@ -8,9 +8,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from ..conftest import Connect
+from ..doors import open_door
 from ..doors.base import Refused
 from ..service import API_KEY, PATIENCE, Connected, Service, Wire
 from .entry import SOON, remainder
+
+PAGE, ASKED = 100, 40
+"""Messages of 4 KB, and pages of them: more than the kernel takes for who does not read."""
+LOOKS = 50
 
 
 async def put_out(http: httpx2.AsyncClient, wire: Wire) -> None:
@@ -62,7 +67,7 @@ async def test_what_was_good_before_is_good_for_nothing(
         refused = await http.get("/api/rooms")
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
         assert wire.token not in refused.text
-    assert await come_back(service, "tess") in (4504, 401)
+    assert await come_back(service, "tess") == open_door().refusals.of(4504)
     assert await come_back(service, "somebody else") == 0
 
 
@@ -86,6 +91,58 @@ async def test_what_was_said_too_late_is_not_done(
     page = await other.ask(type="history", channel=channel)
     assert [each["data"]["text"] for each in page["messages"]] == ["in time"]
     assert "signal" not in [each["type"] for each in await other.heard()]
+
+
+@pytest.mark.parametrize(("user", "leaves"), [("una", False), ("ulf", True)])
+async def test_what_was_said_by_who_does_not_read_is_not_done(
+    service: Service,
+    connect: Connect,
+    server_side: httpx2.AsyncClient,
+    channel: str,
+    user: str,
+    leaves: bool,
+) -> None:
+    """Its commands wait until it reads; then, or once it is gone, they come too late."""
+    wire, other = await connect(user), await connect("vic")
+    await other.ask(type="subscribe", channel=channel)
+    for _ in range(PAGE):
+        await other.say(type="publish", channel=channel, data={"text": "x" * 4000})
+    await other.heard()
+    wire.connection.transport.pause_reading()
+    for number in range(ASKED):
+        # A page is what becomes too much, and so what waits is a publication.
+        await wire.say(type="history", channel=channel, limit=PAGE)
+        await wire.say(type="publish", channel=channel, data={"text": f"{number}"})
+    stored = await _last_when_stuck(other, channel)
+    assert PAGE < stored < PAGE + ASKED
+    await other.heard()
+    await put_out(server_side, wire)
+    if leaves:
+        wire.connection.transport.abort()
+    else:
+        wire.connection.transport.resume_reading()
+    assert (await wire.closed())[0] == (1006 if leaves else 4504)
+    async with asyncio.timeout(PATIENCE):
+        while not _is_over(service, wire.welcome["session"]):
+            await asyncio.sleep(0.01)
+    assert await other.heard() == []
+    assert await _last(other, channel) == stored
+
+
+async def _last(wire: Wire, channel: str) -> int:
+    """The position of what was stored last."""
+    page = await wire.ask(type="history", channel=channel, limit=1)
+    return int(page["offset"])
+
+
+async def _last_when_stuck(wire: Wire, channel: str) -> int:
+    """The same, once nothing was stored for as long as it takes to ask so many times."""
+    looks = [-1]
+    async with asyncio.timeout(PATIENCE):
+        while len(looks) < LOOKS:
+            last = await _last(wire, channel)
+            looks = [*looks, last] if last == looks[-1] else [last]
+    return looks[-1]
 
 
 async def test_what_waits_for_its_turn_is_not_done(clubs: Service, connect: Connect) -> None:

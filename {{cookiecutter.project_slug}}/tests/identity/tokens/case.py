@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .issuer import Issuer, unsigned
 
@@ -16,8 +16,8 @@ class Case:
     name: str
     make: Callable[[Issuer], str]
     code: int | None = UNAUTHENTICATED
-    unread: bool = False
-    """Whether a limit comes first: of a field, of a header."""
+    beyond: Literal["field", "header"] | None = None
+    """Which limit comes first, if the token is not even read."""
 
 
 def bare(name: str, token: str) -> Case:

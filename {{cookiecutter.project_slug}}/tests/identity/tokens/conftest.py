@@ -1,12 +1,13 @@
 """Servers that take tokens of an identity provider: by a secret, a public key, or a set of keys."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from ...auth.provider import Provider, providing
+from ...auth.provider import Provider, SigningKey, providing
 from ...service import Service, Wire, running
 from ..conftest import PROGRAM
 from ..entry import enter
@@ -54,21 +55,31 @@ def by_secret(secured: Service) -> Trust:
 
 
 @pytest.fixture(scope="session")
-def by_public_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    """Trust by a public key."""
-    key = signing("first")
-    with running(
-        tmp_path_factory.mktemp("public-key"), APP_JWT_PUBLIC_KEY=key.public, **FOR_US
-    ) as service:
-        yield Trust(service, Issuer(key.private, "RS256", public=key.public))
+def by_rsa_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Trust by a public key, of RSA."""
+    with _trusting(tmp_path_factory.mktemp("rsa-key"), signing("first")) as trust:
+        yield trust
+
+
+@pytest.fixture(scope="session")
+def by_curve_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Trust by a public key, on a curve."""
+    with _trusting(tmp_path_factory.mktemp("curve-key"), signing("curve", "ES256")) as trust:
+        yield trust
+
+
+@contextmanager
+def _trusting(folder: Path, key: SigningKey) -> Iterator[Trust]:
+    with running(folder, APP_JWT_PUBLIC_KEY=key.public, **FOR_US) as service:
+        yield Trust(service, Issuer(key.private, key.algorithm, public=key.public))
 
 
 @pytest.fixture(scope="session")
 def by_key_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
     """Trust by the keys at a URL."""
-    first, second = signing("first"), signing("second")
+    first, others = signing("first"), (signing("second"), signing("curve", "ES256"))
     with (
-        providing(first, second) as provider,
+        providing(first, *others) as provider,
         running(
             tmp_path_factory.mktemp("key-set"), APP_JWT_JWKS_URL=provider.url, **FOR_US
         ) as service,

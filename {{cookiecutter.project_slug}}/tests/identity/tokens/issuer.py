@@ -7,21 +7,26 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jose import jwk, jwt
 from jose.backends.base import Key
 
-from ...auth.provider import SigningKey, encoded, rsa_key
+from ...auth.provider import SigningKey, ec_key, encoded, rsa_key
 
 ISSUER, AUDIENCE = "https://issuer.example", "the-service"
 
 
-NAMES = "first", "second", "mallory"
+NAMES = "first", "second", "curve", "mallory"
 
 
 @cache
-def signing(kid: str) -> SigningKey:
-    """A pair of keys of this name, out of three; the last is nobody's that we know."""
-    return SigningKey(kid, rsa_key(number=NAMES.index(kid)))
+def signing(kid: str, algorithm: str = "RS256") -> SigningKey:
+    """A pair of keys of this name, out of four; the last is nobody's that we know."""
+    number = NAMES.index(kid)
+    return SigningKey(kid, ec_key() if algorithm == "ES256" else rsa_key(number=number))
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,27 @@ class Issuer:
         head = {"alg": self.algorithm, "typ": "JWT", **self.header, **(header or {})}
         head = {name: each for name, each in head.items() if each is not None}
         body = f"{encoded(head)}.{encoded(self.claims() if claims is ... else claims)}"
-        signature = signing_key(self.key, self.algorithm).sign(body.encode())
+        signature = signed(body.encode(), self.key, self.algorithm)
         return f"{body}.{encoded(signature)}"
 
     def but(self, **changes: Any) -> "Issuer":
         """Another one, which differs in something."""
         return replace(self, **changes)
+
+
+def signed(body: bytes, key: str, algorithm: str) -> bytes:
+    """A signature; also by SHA-512 on a short curve, which python-jose verifies but never makes."""
+    if algorithm != "ES512":
+        return bytes(signing_key(key, algorithm).sign(body))
+    private = load_pem_private_key(key.encode(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    pair = decode_dss_signature(private.sign(body, ec.ECDSA(hashes.SHA512())))
+    return b"".join(number.to_bytes(32, "big") for number in pair)
+
+
+def signed_by(kid: str, algorithm: str = "RS256", *, named: str | None = None) -> str:
+    """A token that is good, if the key of this name is; it may say that another one signed it."""
+    return Issuer(signing(kid, algorithm).private, algorithm, {"kid": named or kid}).token()
 
 
 @cache

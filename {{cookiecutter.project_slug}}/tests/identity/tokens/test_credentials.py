@@ -2,22 +2,21 @@
 
 import pytest
 
+from ...doors import open_door
 from ...service import Service
 from ..entry import reception
 from .case import Case
 from .conftest import Trust
-from .credentials import CASES, CONFUSED, NAMED
+from .credentials import CASES
+from .keys import CONFUSED, NAMED, NAMELESS, OF_THE_SET
 
-EVERYWHERE = "by_secret", "by_public_key", "by_key_set"
-TABLE = [
-    *((trust, case) for trust in EVERYWHERE for case in CASES),
-    *((trust, case) for trust in EVERYWHERE[1:] for case in CONFUSED),
-    *(("by_key_set", case) for case in NAMED),
-]
-
-TOO_LONG = 431
-NOT_READ = {4500, 401, TOO_LONG, "invalid_message"}
-"""How what is too long, or nothing at all, may end before it is looked at."""
+EVERYWHERE = {
+    "by_secret": [*CASES, *NAMELESS],
+    "by_rsa_key": [*CASES, *NAMELESS, *CONFUSED],
+    "by_curve_key": [*CASES, *NAMELESS, *CONFUSED],
+    "by_key_set": [*CASES, *NAMED, *CONFUSED, *OF_THE_SET],
+}
+TABLE = [(trust, case) for trust, cases in EVERYWHERE.items() for case in cases]
 
 
 @pytest.mark.parametrize(
@@ -29,24 +28,29 @@ async def test_a_token_is_good_or_it_is_not(
     there: Trust = request.getfixturevalue(trust)
     token, before = case.make(there.issuer), len(there.service.log)
     on_the_socket = await reception(there.service, token)
-    status = await over_rest(there.service, token)
-    if case.code is None:
-        assert (on_the_socket, status) == ("welcome", 200)
-    elif case.unread:
-        assert on_the_socket in NOT_READ
-        assert status in (401, TOO_LONG)
-    else:
-        # 401 where the token is exchanged for something else first, over HTTP.
-        assert on_the_socket in (case.code, 401)
-        assert status == 401
+    assert (on_the_socket, await over_rest(there.service, token)) == outcome(case)
     said = there.service.log[before:]
     assert "Traceback" not in said
     assert not leaked(token, said)
 
 
-async def test_no_token_is_none(by_secret: Trust) -> None:
-    assert await reception(by_secret.service, None) in NOT_READ
-    async with by_secret.service.rest() as http:
+def outcome(case: Case) -> tuple[int | str, int]:
+    """What becomes of a token of this kind, on the socket and over REST."""
+    refusals = open_door().refusals
+    if case.code is None:
+        return "welcome", 200
+    if case.beyond == "field":
+        return refusals.beyond_a_field, 401
+    if case.beyond == "header":
+        return refusals.beyond_a_header, 431
+    return refusals.of(case.code), 401
+
+
+@pytest.mark.parametrize("trust", EVERYWHERE)
+async def test_no_token_is_none(trust: str, request: pytest.FixtureRequest) -> None:
+    there: Trust = request.getfixturevalue(trust)
+    assert await reception(there.service, None) == open_door().refusals.no_token
+    async with there.service.rest() as http:
         for header in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
             refused = await http.get("/api/rooms", headers=header)
             assert refused.status_code == 401
