@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-API_KEY = "key-of-the-tests"
+API_KEY = "key-of-the-tests-of-the-template"
 PATIENCE = 30.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -394,8 +394,11 @@ def test_where_nobody_signs_in_a_token_can_be_pasted(
     service.start()
     token = service.sign_in("ada")
     service.kill()
-    origins = {"APP_ALLOWED_ORIGINS": service.url}
-    service.start(APP_ENVIRONMENT="production", APP_DEMO="true", **origins)
+    if auth == "cookie":  # for real users it wants TLS
+        service.start(APP_DEVELOPMENT_SIGN_IN="false", APP_COOKIE_SECURE="true")
+    else:
+        origins = {"APP_ALLOWED_ORIGINS": service.url}
+        service.start(APP_ENVIRONMENT="production", APP_DEMO="true", **origins)
     context = browser.new_context()
     try:
         page = context.new_page()

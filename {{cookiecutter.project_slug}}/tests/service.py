@@ -22,7 +22,7 @@ from .doors import open_door
 from .doors.base import Shown
 from .shapes import Frame, parse
 
-API_KEY = "the-key-of-the-tests"
+API_KEY = "the-key-of-the-tests-of-this-service"
 PATIENCE = 20.0
 """Seconds after which what a test waits for is taken not to come."""
 PROGRAM = ("-m", "app")

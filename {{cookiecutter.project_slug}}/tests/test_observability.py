@@ -170,6 +170,29 @@ def test_a_query_and_a_token_are_not_written_whoever_logs_them(written: Callable
     assert "canary" not in text.replace(__file__, "")
 
 
+def test_what_others_chose_is_shown_and_not_obeyed(written: Callable[[], str]) -> None:
+    """A terminal would clear lines, turn text around, or show one line as two."""
+    hostile = "ann\x1b[2K\x9b31m\u202egnp\u2028\r\n2026 [info] all is well\x07\ud800"
+    library = logging.getLogger("canary")
+    ours = structlog.wrap_logger(
+        library,
+        processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    ours.info("session opened", user=hostile, channels=[hostile], error=ValueError(hostile))
+    library.info("came: %s", hostile)
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        ours.exception("failed")
+    text = written()
+    assert text.count("all is well") == 5
+    # What an exception says may have lines; they are not told from those of the traceback.
+    assert len([each for each in text.splitlines() if each.startswith("2026 [info]")]) <= 1
+    strange = {each for each in text.replace("\n", "") if not each.isprintable()}
+    assert strange == set()
+
+
 def test_what_a_stranger_makes_long_is_written_in_time() -> None:
     """Each of these would take minutes if anything in it were looked at again and again."""
     write = formatter("json")

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from app.auth.secret import SecretSettings
 from app.settings import DemoSettings, Limits, Section, ServerSettings, complaints
 
+from .service import Service
+
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
@@ -158,13 +160,20 @@ def test_settings_do_not_change_while_the_service_runs() -> None:
         settings.auth_seconds = 1  # type: ignore[misc]
 
 
-def test_every_setting_can_be_given_in_a_file() -> None:
-    """`.env.example` has all of them, commented out, each with the default that it has."""
+async def test_every_setting_can_be_given_in_a_file(service: Service) -> None:
+    """`.env.example` has all of them, commented out, each with the default that it has.
+
+    But how long a first message may take is of no use where none is waited for.
+    """
+    idle = set() if (await service.shown(None)).message else {"auth_seconds"}
     example = Path(__file__).parents[1] / ".env.example"
     lines = [line.lstrip("#") for line in example.read_text().splitlines()]
     given = dict(line.split("=", 1) for line in lines if line.startswith("APP_"))
     for section in (ServerSettings, Limits, DemoSettings):
         for name, field in section.model_fields.items():
+            if name in idle:
+                assert f"APP_{name}".upper() not in given
+                continue
             text = given[f"APP_{name}".upper()]
             default = field.default
             shown = ",".join(default) if isinstance(default, tuple) else default

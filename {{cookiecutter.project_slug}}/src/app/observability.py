@@ -3,10 +3,11 @@
 import logging
 import re
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from .settings import ServerSettings
 
@@ -83,10 +84,31 @@ def formatter(style: str) -> logging.Formatter:
     if style == "json":
         renderers += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        plain = structlog.dev.plain_traceback
         colors = sys.stderr.isatty()
-        renderers.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
+        lines = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_write_traceback)
+        renderers += [_escape_values, lines]
     return Discreet(foreign_pre_chain=_SHARED, processors=renderers)
+
+
+def _escape_values(logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:
+    """Keep a terminal from obeying a value: what others chose could move, hide or forge lines."""
+    return {name: _escaped(each) if isinstance(each, str) else each for name, each in entry.items()}
+
+
+def _write_traceback(to: TextIO, raised: ExcInfo) -> None:
+    """The same for what an exception says."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, raised)
+    to.write("\n".join(map(_escaped, text.getvalue().split("\n"))))
+
+
+def _escaped(text: str) -> str:
+    """Text in which all that cannot be seen is written as Python would."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 class Discreet(structlog.stdlib.ProcessorFormatter):

@@ -9,7 +9,7 @@ import pytest
 from jose import jwt
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.auth.cookie import LARGEST, CookieSettings
+from app.auth.cookie_jar import LARGEST, CookieSettings
 from app.settings import complaints
 
 from ..doors.base import Shown
@@ -316,6 +316,17 @@ async def test_who_shows_nothing_or_another_thing_signs_nobody_out(
         (
             {"APP_ENVIRONMENT": "production", "APP_COOKIE_SECURE": "false"},
             ["APP_ALLOWED_ORIGINS is missing", "APP_COOKIE_SECURE=false"],
+        ),
+        ({"APP_ALLOWED_ORIGINS": f"{PAGE},http://app.example.com"}, []),
+        (
+            {
+                "APP_ENVIRONMENT": "production",
+                "APP_ALLOWED_ORIGINS": f"{PAGE},http://app.example.com,app://mobile",
+            },
+            [
+                "APP_ALLOWED_ORIGINS has app://mobile, which is not https",
+                "APP_ALLOWED_ORIGINS has http://app.example.com, which is not https",
+            ],
         ),
     ],
     ids=str,

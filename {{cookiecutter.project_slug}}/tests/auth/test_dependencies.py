@@ -17,6 +17,7 @@ from app.coordination.base import Coordination
 from app.coordination.memory import MemoryCoordination
 from app.http.errors import install_errors
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
+from app.settings import complaints
 
 from ..conftest import Connect
 from ..realtime.stage import Anybody, open_node
@@ -78,14 +79,38 @@ async def test_a_key_fits_whole_or_not_at_all(
     service: Service, visitor: httpx2.AsyncClient
 ) -> None:
     for key in (API_KEY[:-1], f"{API_KEY}x", API_KEY.upper(), "ü".encode().decode("latin-1")):
+        before = service.log.count("key refused")
         response = await visitor.get("/api/rooms", headers=[(b"X-API-Key", key.encode())])
         assert response.status_code == 403, key
+        assert service.log.count("key refused") == before + 1
+    assert API_KEY[:-1] not in service.log and API_KEY.upper() not in service.log
 
 
 async def test_an_empty_key_is_none(tmp_path: Path) -> None:
     with running(tmp_path, APP_API_KEY="") as service:
         async with service.rest({"X-API-Key": ""}) as http:
             assert (await http.get("/api/connections")).status_code in (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("environment", "value", "wrong"),
+    [
+        ("development", "demo", ""),
+        ("production", "demo", "shorter than 32"),
+        ("production", "x" * 64, "repeats itself"),
+        ("production", API_KEY, ""),
+        ("production", "", ""),
+    ],
+)
+def test_a_key_that_can_be_guessed_is_for_development(
+    bare: pytest.MonkeyPatch, environment: str, value: str, wrong: str
+) -> None:
+    bare.setenv("APP_ENVIRONMENT", environment)
+    bare.setenv("APP_API_KEY", value)
+    found = [each for each in complaints() if "APP_API_KEY" in each]
+    assert len(found) == bool(wrong)
+    for complaint in found:
+        assert wrong in complaint and value not in complaint
 
 
 async def test_nothing_of_it_is_logged(

@@ -9,6 +9,9 @@ from starlette.requests import HTTPConnection, Request
 
 from ..protocol.events import Member
 
+LEEWAY = 30
+"""Seconds by which clocks may differ: of who signs from those of nodes, and those from another."""
+
 
 @dataclass(frozen=True)
 class Principal:

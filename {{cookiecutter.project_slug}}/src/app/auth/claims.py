@@ -8,15 +8,13 @@ from jose.utils import base64url_decode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..protocol.errors import CloseCode
-from .base import SERVER, Principal
+from .base import LEEWAY, SERVER, Principal
 from .revocation import LONGEST_SECONDS
 
 LONGEST = 4096
 """Characters of a token; it is not even decoded beyond that."""
 LONGEST_HEADER = 1024
 LONGEST_NAME = 256
-LEEWAY = 30
-"""Seconds by which the clock of who signs may be ahead."""
 
 # Three parts of base64 and nothing else: python-jose passes over what is not base64.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")

@@ -1,8 +1,10 @@
 """Who asks over HTTP, for routes: `principal: CurrentPrincipal` in a signature says it all."""
 
 import hmac
+from collections.abc import Iterator
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
@@ -10,15 +12,23 @@ from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from ..settings import Section
 from .base import SERVER, Authenticator, Principal
 from .revocation import Revocations
+from .secret import guessable
+
+log = structlog.stdlib.get_logger(__name__)
 
 api_key = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)
 
 
 class KeySettings(Section):
-    """`APP_API_KEY`, with which other servers publish; without it they cannot."""
+    """`APP_API_KEY`, with which other servers publish, list and end; without it they cannot."""
 
     api_key: str | None = None
+
+    def complaints(self) -> Iterator[str]:
+        """Refuse a key that can be guessed where real users are."""
+        if self.in_production and self.api_key:
+            yield from guessable("APP_API_KEY", self.api_key)
 
 
 async def bearer_token(
@@ -67,6 +77,7 @@ CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 def _server(key: str, expected: str | None) -> Principal:
     if expected is None or not hmac.compare_digest(key.encode(), expected.encode()):
+        log.info("key refused")
         raise CommandError(ErrorCode.FORBIDDEN, "APP_API_KEY is not set, or is another key")
     return SERVER
 

@@ -18,7 +18,7 @@ from .public_key import Algorithm, VerifyingKey, from_jwk
 log = structlog.stdlib.get_logger(__name__)
 
 FRESH_SECONDS = 300
-"""For how long an answer is good: a key that the provider removed is refused after that."""
+"""For how long an answer is good; the next token after that has another one fetched."""
 RETRY_SECONDS = 60
 """After how long a provider that did not answer is asked again, while there are keys."""
 COOLDOWN_SECONDS = 10
@@ -37,7 +37,9 @@ class _KeySet(BaseModel):
 class PublishedKeys:
     """Asks for keys when somebody needs them: rarely, once for all who wait, and in bounded time.
 
-    While the provider is away the keys that it gave last stay.
+    Only who comes with a key that nobody knows waits for that. So a key that the provider removed
+    is accepted until the answer that the first token after `FRESH_SECONDS` has fetched; while the
+    provider is away the keys that it gave last stay, for however long.
     """
 
     def __init__(
@@ -52,26 +54,33 @@ class PublishedKeys:
         self._clock = clock
         self._keys: Sequence[VerifyingKey] | None = None
         self._fetching: asyncio.Task[None] | None = None
-        self._fresh_until = self._rest_until = -math.inf
+        self._fresh_until = self._begun = self._known_at = -math.inf
 
     async def find(self, kid: str | None) -> VerifyingKey | None:
         """The one key of this name; without a name, the only one there is.
 
-        Raises Unavailable where the provider never answered.
+        Raises Unavailable while it is not known, and the provider has not been asked since.
         """
-        if self._clock() >= self._fresh_until:
-            await self._refresh()
-        if kid is not None and self._named(kid) is None:
-            await self._refresh()
-        if self._keys is None:
+        came = self._clock()
+        stale = came >= self._fresh_until
+        # What has no name may be signed by a key that has taken the other's place.
+        unsure = stale if kid is None else self._named(kid) is None
+        if stale or unsure:
+            self.ask()
+        if unsure and self._fetching is not None:
+            # Others wait for it, too: a client that leaves does not end it for them.
+            await asyncio.shield(self._fetching)
+        key = self._named(kid)
+        late = self._clock() >= self._fresh_until if kid is None else self._known_at < came
+        if key is None and late:
             raise Unavailable("the keys of the identity provider cannot be had now, try again")
-        return self._named(kid)
+        return key
 
     def ask(self) -> None:
         """Ask the provider, unless it is being asked, or was a moment ago."""
         answered = self._fetching is None or self._fetching.done()
-        if answered and self._clock() >= self._rest_until:
-            self._rest_until = self._clock() + COOLDOWN_SECONDS
+        if answered and self._clock() >= self._begun + COOLDOWN_SECONDS:
+            self._begun = self._clock()
             self._fetching = asyncio.create_task(self._replace())
 
     async def close(self) -> None:
@@ -84,12 +93,6 @@ class PublishedKeys:
     def _named(self, kid: str | None) -> VerifyingKey | None:
         found = [each for each in self._keys or () if kid is None or each.kid == kid]
         return found[0] if len(found) == 1 else None
-
-    async def _refresh(self) -> None:
-        self.ask()
-        if self._fetching is not None:
-            # Others wait for it, too: a client that leaves does not end it for them.
-            await asyncio.shield(self._fetching)
 
     async def _replace(self) -> None:
         """Take the keys of an answer for those that were; without a good one they stay."""
@@ -104,7 +107,7 @@ class PublishedKeys:
         if {each.kid for each in keys} != {each.kid for each in self._keys or ()} or not keys:
             tell = log.info if keys else log.warning
             tell("keys of the identity provider", usable=len(keys), published=len(entries))
-        self._keys = keys
+        self._keys, self._known_at = keys, self._begun
         self._fresh_until = self._clock() + FRESH_SECONDS
 
     def _usable(self, entries: Sequence[object]) -> Iterator[VerifyingKey]:

@@ -14,9 +14,6 @@ from ..protocol.errors import CloseCode, Disconnect
 from .base import Authenticator, Principal
 from .secret import SecretSettings, signing_secret
 
-AMBIENT = False
-"""Whether browsers send what proves a user unasked."""
-
 auth_routes = APIRouter()
 
 
@@ -31,7 +28,7 @@ class GuestSettings(SecretSettings):
 class Guests:
     """Gives each connection an identity of its own, or an earlier one back."""
 
-    ambient = AMBIENT
+    ambient = False
 
     async def at_handshake(self, connection: HTTPConnection) -> Principal | None:
         """A new guest."""
@@ -47,6 +44,9 @@ class Guests:
     async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
         """The guest that a `guest_token` belongs to; without one somebody new each time."""
         return await (self.at_handshake(request) if bearer is None else self.by_token(bearer))
+
+
+AMBIENT = Guests.ambient
 
 
 def _guest(user: str) -> Principal:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from ..broker.base import Broker, Kind, Packet
 from ..coordination.base import Coordination
 from ..protocol.errors import CloseCode, Disconnect, Unavailable
-from .base import Principal
+from .base import LEEWAY, Principal
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -18,7 +18,7 @@ CONTROL = "control"
 """What every node follows; it is no name of a channel, so nobody else can."""
 
 LONGEST_SECONDS = 30 * 86_400
-"""For how long a user's revocation is kept: no credential that is accepted is good for longer."""
+"""No credential that is accepted is good for longer; that bounds how long a revocation is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,16 @@ class Revocations:
         """Refuse the credential that proved this principal, and end its connections."""
         if principal.token_id is not None and principal.expires_at is not None:
             left = (principal.expires_at - datetime.now(UTC)).total_seconds()
-            await self.coordination.put(_token(principal.token_id), "", max(left, 0) + 1)
+            # By the clock of another node it has not expired yet.
+            await self.coordination.put(_token(principal.token_id), "", max(left, 0) + LEEWAY)
             log.info("token revoked", user=principal.user)
             await self._tell_all(Order(token_id=principal.token_id))
 
     async def revoke_user(self, user: str) -> None:
         """Refuse all that was issued to a user until now, and end the user's connections."""
         now = datetime.now(UTC)
-        await self.coordination.put(_user(user), now.isoformat(), LONGEST_SECONDS)
+        kept = LONGEST_SECONDS + 2 * LEEWAY  # for the clock that signed, and that of another node
+        await self.coordination.put(_user(user), now.isoformat(), kept)
         log.info("user revoked", user=user)
         await self._tell_all(Order(user=user, issued_until=now))
 

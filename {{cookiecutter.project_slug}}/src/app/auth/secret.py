@@ -20,7 +20,6 @@ SHORTEST = 32
 FEWEST_DISTINCT = 10
 """Different characters: what was drawn at random has more, what was typed to be long has not."""
 
-
 _COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
@@ -31,17 +30,21 @@ class SecretSettings(Section):
 
     def complaints(self) -> Iterator[str]:
         """Refuse a secret that can be guessed."""
-        if self.jwt_secret is None:
-            return
-        if len(self.jwt_secret) < SHORTEST:
-            yield f"APP_JWT_SECRET is shorter than {SHORTEST} characters: make one with {_COMMAND}"
-        elif len(set(self.jwt_secret)) < FEWEST_DISTINCT:
-            yield f"APP_JWT_SECRET repeats itself and can be guessed: make one with {_COMMAND}"
+        if self.jwt_secret is not None:
+            yield from guessable("APP_JWT_SECRET", self.jwt_secret)
 
     def missing(self) -> Iterator[str]:
         """The complaint of whatever signs with it: real users need one that stays."""
         if self.jwt_secret is None and self.in_production:
             yield f"APP_JWT_SECRET is missing: make one with {_COMMAND}"
+
+
+def guessable(variable: str, value: str) -> Iterator[str]:
+    """The complaint of a variable whose value is no secret."""
+    if len(value) < SHORTEST:
+        yield f"{variable} is shorter than {SHORTEST} characters: make one with {_COMMAND}"
+    elif len(set(value)) < FEWEST_DISTINCT:
+        yield f"{variable} repeats itself and can be guessed: make one with {_COMMAND}"
 
 
 @cache

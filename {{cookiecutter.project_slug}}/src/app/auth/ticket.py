@@ -14,12 +14,10 @@ from starlette.requests import HTTPConnection
 from ..coordination.base import Coordination, Want
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from .base import SERVER, Authenticator, Principal
+from .bearer import ByBearer
 from .dependencies import CurrentPrincipal, not_stored
 from .sign_out import sign_out_routes
-from .tokens import Tokens, open_tokens
-
-AMBIENT = False
-"""Whether browsers send what proves a user unasked."""
+from .tokens import open_tokens
 
 TICKET_SECONDS = 30
 LONGEST = 64
@@ -38,12 +36,10 @@ class Ticket(BaseModel):
 
 
 @dataclass(frozen=True)
-class Tickets:
+class Tickets(ByBearer):
     """Gives out tickets over HTTP, and takes each back once, on whichever node it comes to."""
 
-    tokens: Tokens
     coordination: Coordination
-    ambient: bool = AMBIENT
 
     async def issue(self, principal: Principal) -> Ticket:
         """A ticket with which a principal connects; good for no longer than what proved it."""
@@ -68,9 +64,8 @@ class Tickets:
             raise Disconnect(CloseCode.CREDENTIAL_EXPIRED)
         return principal
 
-    async def at_request(self, request: Request, bearer: str | None) -> Principal | None:
-        """Whom the token proves, if there is one."""
-        return None if bearer is None else await self.tokens.verify(bearer)
+
+AMBIENT = Tickets.ambient
 
 
 def _key(ticket: str) -> str:

@@ -16,8 +16,8 @@ from jose import jws
 from jose.exceptions import JWSError
 
 from ..protocol.errors import CloseCode, CommandError, Disconnect
-from .base import Principal
-from .claims import LEEWAY, Refused, read_claims, read_header
+from .base import LEEWAY, Principal
+from .claims import Refused, read_claims, read_header
 from .keys import Keys, TokenSettings, open_keys, secret_key
 from .secret import signing_secret
 

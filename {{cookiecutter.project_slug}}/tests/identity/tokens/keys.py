@@ -23,16 +23,20 @@ CONFUSED = [
 """Where a key is known to everybody, so is this secret."""
 
 NAMED = [
-    headed("an unknown key", kid="unknown"),
-    headed("a key with an empty name", kid=""),
-    headed("a key that is a path", kid="../../dev/null"),
     headed("a key of this name that signed something else", kid="second"),
-    headed("a key that is a URL", jku="https://evil.example/keys", kid="evil"),
     headed("no name of a key", kid=None),
 ]
 """Where there are several keys, each is known by its name: by these none is."""
 
-NAMELESS = [replace(each, code=None) for each in NAMED]
+UNKNOWN = [
+    headed("an unknown key", kid="unknown"),
+    headed("a key with an empty name", kid=""),
+    headed("a key that is a path", kid="../../dev/null"),
+    headed("a key that is a URL", jku="https://evil.example/keys", kid="evil"),
+]
+"""Names that none has; before that is certain, the provider has to be asked."""
+
+NAMELESS = [replace(each, code=None) for each in (*NAMED, *UNKNOWN)]
 """Where there is one key only, it is tried whatever it is called."""
 
 OF_THE_SET = [

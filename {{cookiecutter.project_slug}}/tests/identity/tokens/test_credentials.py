@@ -8,7 +8,7 @@ from ..entry import reception
 from .case import Case
 from .conftest import Trust
 from .credentials import CASES
-from .keys import CONFUSED, NAMED, NAMELESS, OF_THE_SET
+from .keys import CONFUSED, NAMED, NAMELESS, OF_THE_SET, UNKNOWN
 
 EVERYWHERE = {
     "by_secret": [*CASES, *NAMELESS],
@@ -30,6 +30,18 @@ async def test_a_token_is_good_or_it_is_not(
     on_the_socket = await reception(there.service, token)
     assert (on_the_socket, await over_rest(there.service, token)) == outcome(case)
     said = there.service.log[before:]
+    assert "Traceback" not in said
+    assert not leaked(token, said)
+
+
+@pytest.mark.parametrize("case", UNKNOWN, ids=[case.name for case in UNKNOWN])
+async def test_a_key_that_nobody_knows_opens_nothing(by_key_set: Trust, case: Case) -> None:
+    token, before = case.make(by_key_set.issuer), len(by_key_set.service.log)
+    refusals = open_door().refusals
+    unknown_yet = refusals.over_http(503, or_else=4004)
+    assert await reception(by_key_set.service, token) in (unknown_yet, refusals.of(4500))
+    assert await over_rest(by_key_set.service, token) in (503, 401)
+    said = by_key_set.service.log[before:]
     assert "Traceback" not in said
     assert not leaked(token, said)
 
