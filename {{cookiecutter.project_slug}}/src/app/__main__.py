@@ -5,6 +5,7 @@ import sys
 import uvicorn
 
 from .adapters import TITLE
+from .auth import origins  # noqa: F401 - settings to which no adapter leads
 from .server import uvicorn_options
 from .settings import Limits, ServerSettings, complaints
 
