@@ -18,8 +18,11 @@ from .baking import ENVIRONMENT, Project, tree
 from .conftest import Bake
 from .options import CHOICES, combinations, title
 
-ENGINE = ("broker", "coordination", "history", "presence", "protocol", "realtime")
+ENGINE = ("broker", "coordination", "history", "presence", "protocol", "realtime", "server")
 """The folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
+
+BELOW = "tests/server/"
+"""Tests of what is below every door: frames, bytes and signals."""
 
 CONNECTS = re.compile(r"^from \.+(service|doors)\b|\b(connect: Connect|service: Service)\b", re.M)
 """How tests of these folders give away that they go through a door, which each mode has its own."""
@@ -42,9 +45,9 @@ def project(answers: dict[str, str], bake: Bake) -> Project:
 def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]:
     """Tests that would run as they do with the first answer to `auth`, where all of them run.
 
-    These are the tests of the engine in memory and in virtual time, which take half of the time:
-    what they test and the tests themselves are, byte for byte, what that project has, and they open
-    no connection. Everything that goes through a door runs in every mode.
+    These are the tests of the engine in memory and in virtual time, and of the server's protocol
+    classes, which take most of the time: what they test and the tests themselves are, byte for
+    byte, what that project has. All else that goes through a door runs in every mode.
     """
     first = bake(**answers | {"auth": CHOICES["auth"][0]})
     if answers["auth"] == CHOICES["auth"][0]:
@@ -55,7 +58,8 @@ def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]
         name: data for name, data in first.files.items() if name.startswith(roots)
     }
     tests = [name for name in same if re.match(r"tests/.*/test_\w+\.py$", name)]
-    return sorted(name for name in tests if not CONNECTS.search(project.text(name)))
+    through = {name for name in tests if CONNECTS.search(project.text(name))}
+    return sorted(name for name in tests if name.startswith(BELOW) or name not in through)
 
 
 def test_make_setup_made_secrets_that_stay(project: Project) -> None:

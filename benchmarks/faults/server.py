@@ -19,7 +19,7 @@ from ..servers import free_port, started
 from ..service import SETTINGS, Service
 
 T = TypeVar("T")
-KEY = "the-key-of-the-measurements"
+KEY = "the-key-with-which-the-faults-are-tried"
 ROOM = "chat:faults"
 INSIDE = Path(__file__).parent / "inside.py"
 

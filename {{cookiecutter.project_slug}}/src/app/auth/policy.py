@@ -34,7 +34,7 @@ class Policy:
     """What is allowed in the channels of a namespace."""
 
     subscribe: Rule = everyone
-    """Also read its history and see who is there."""
+    """Also read its history."""
     publish: Rule = everyone
     """Also send signals, once subscribed."""
     presence: Rule = everyone
