@@ -34,8 +34,8 @@ bake: .venv/.run
 	@cookiecutter . --no-input --default-config --output-dir .baked $(ANSWERS)
 
 test: .venv/.test ## test the template and what it makes; make test args="-k refusals" some of it
-	@echo "Testing. The suites of the generated projects take most of the time."
-	@pytest -v $(args)
+	@echo "Testing, two at a time. The suites of the generated projects take most of the time."
+	@pytest -v -n 2 $(args)
 
 check: .venv/.test ## lint the template as it stands, and everything around it
 	@ruff check --extend-exclude adapters.py .

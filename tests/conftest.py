@@ -10,6 +10,8 @@ from local_extensions import VERSION
 from .baking import Project, bake_into, commit, copy_of_template, run
 from .options import CHOICES, ROOT
 
+pytest_plugins = ["tests.workers"]
+
 Bake = Callable[..., Project]
 
 

@@ -6,6 +6,8 @@ from benchmarks.driver.tally import MeasurementError
 from benchmarks.faults import autobahn
 from benchmarks.service import install_service
 
+pytestmark = pytest.mark.alone
+
 Seen = dict[str, dict[str, tuple[str, str]]]
 
 

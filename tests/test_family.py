@@ -8,7 +8,7 @@ import pytest
 from . import checks
 from .baking import Project, tree
 from .conftest import Bake
-from .options import LICENSES, combinations, title
+from .options import combinations, title
 
 EXPECTED = {
     ".cookiecutter.json",
@@ -115,9 +115,9 @@ print(*sorted(set(fields(Section))))
     assert listed == set(declared) - idle
 
 
-@pytest.mark.parametrize("chosen", LICENSES)
-def test_its_license_is_the_one_chosen(answers: dict[str, str], chosen: str, bake: Bake) -> None:
-    project = bake(**answers | {"license": chosen, "author": "Ada & Söhne"})
+def test_its_license_is_the_one_chosen(answers: dict[str, str], bake: Bake) -> None:
+    chosen = answers["license"]
+    project = bake(**answers | {"author": "Ada & Söhne"})
     text = project.text("LICENSE")
     assert "Ada & Söhne" in text
     first = {"Proprietary": "Copyright", "Apache-2.0": "Apache License"}

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.faults.finding import Finding, load, save
 from benchmarks.installing import ROOT, WORK
 
+pytestmark = pytest.mark.alone
+
 NAMES = ("churn", "drain", "garbage", "stalled")
 
 

@@ -18,9 +18,9 @@ import pytest
 
 from .baking import ENVIRONMENT, Project
 from .conftest import Bake
-from .options import combinations, title
+from .options import samples, title
 
-pytestmark = pytest.mark.parametrize("answers", list(combinations()), ids=title)
+pytestmark = pytest.mark.parametrize("answers", samples(), ids=title)
 
 
 def blocks(project: Project, language: str) -> list[str]:

@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import tomllib
+from collections.abc import Callable
+from itertools import takewhile
 from socket import socket
 from time import monotonic, sleep
 from urllib.error import URLError
@@ -16,19 +18,21 @@ from local_extensions import TAKEN
 
 from .baking import ENVIRONMENT, Project, tree
 from .conftest import Bake
-from .options import CHOICES, combinations, title
+from .options import samples, title
 
 ENGINE = ("broker", "coordination", "history", "presence", "protocol", "realtime", "server")
 """The folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
 
-BELOW = "tests/server/"
-"""Tests of what is below every door: frames, bytes and signals."""
+BELOW = "server"
+"""The part of it that is below every door: frames, bytes and signals."""
+
+TEST = re.compile(r"tests/.*/test_\w+\.py")
 
 CONNECTS = re.compile(r"^from \.+(service|doors)\b|\b(connect: Connect|service: Service)\b", re.M)
-"""How tests of these folders give away that they go through a door, which each mode has its own."""
+"""How tests of these folders give away that they go through a door, to the project that runs."""
 
 
-@pytest.fixture(scope="module", params=list(combinations()), ids=title)
+@pytest.fixture(scope="module", params=samples(), ids=title)
 def answers(request: pytest.FixtureRequest) -> dict[str, str]:
     """What a project is made of."""
     return dict(request.param)
@@ -42,24 +46,30 @@ def project(answers: dict[str, str], bake: Bake) -> Project:
     return project
 
 
-def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]:
-    """Tests that would run as they do with the first answer to `auth`, where all of them run.
+def parts(project: Project, *names: str) -> dict[str, bytes]:
+    """What a project has in these folders of its source and of its tests."""
+    folders = tuple(f"{root}/{name}/" for name in names for root in ("src/app", "tests"))
+    return {name: data for name, data in project.files.items() if name.startswith(folders)}
 
-    These are the tests of the engine in memory and in virtual time, and of the server's protocol
-    classes, which take most of the time: what they test and the tests themselves are, byte for
-    byte, what that project has. All else that goes through a door runs in every mode.
+
+def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]:
+    """Tests that would run as they do in a project before this one; the first project runs all.
+
+    These are the tests of a part of the engine in memory and in virtual time, where the part and
+    its tests are, byte for byte, what that project has; and those of what is below every door,
+    where the whole engine is. All else that goes through a door runs in every project.
     """
-    first = bake(**answers | {"auth": CHOICES["auth"][0]})
-    if answers["auth"] == CHOICES["auth"][0]:
-        return []
-    roots = tuple(f"{root}/{part}/" for part in ENGINE for root in ("src/app", "tests"))
-    same = {name for name in project.files if name.startswith(roots)}
-    assert {name: project.files[name] for name in same} == {
-        name: data for name, data in first.files.items() if name.startswith(roots)
-    }
-    tests = [name for name in same if re.match(r"tests/.*/test_\w+\.py$", name)]
-    through = {name for name in tests if CONNECTS.search(project.text(name))}
-    return sorted(name for name in tests if name.startswith(BELOW) or name not in through)
+    before = [bake(**other) for other in takewhile(lambda other: other != answers, samples())]
+
+    def known(*names: str) -> bool:
+        return any(parts(project, *names) == parts(other, *names) for other in before)
+
+    def tests(*names: str) -> set[str]:
+        return {name for name in parts(project, *names) if TEST.fullmatch(name)}
+
+    same = tests(*(part for part in ENGINE if known(part)))
+    through = {name for name in same if CONNECTS.search(project.text(name))}
+    return sorted((same - through) | (tests(BELOW) if known(*ENGINE) else set()))
 
 
 def test_make_setup_made_secrets_that_stay(project: Project) -> None:
@@ -86,10 +96,16 @@ def test_make_check_passes(project: Project) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_make_test_passes(project: Project, answers: dict[str, str], bake: Bake) -> None:
+def test_make_test_passes(
+    project: Project,
+    answers: dict[str, str],
+    bake: Bake,
+    record_property: Callable[[str, object], None],
+) -> None:
     left_out = repeated(project, answers, bake)
     args = [f"args={' '.join(f'--ignore={name}' for name in left_out)}"] if left_out else []
-    print(project.run("make", "test", *args).stdout.strip().splitlines()[-1])
+    said = project.run("make", "test", *args).stdout.strip().splitlines()[-1]
+    record_property("said", said.strip("= "))
 
 
 def test_make_format_changes_nothing(project: Project) -> None:
