@@ -4,7 +4,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help run play test check format benchmark faults bake clean
+.PHONY: help run play test check format benchmark faults clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,20 +18,28 @@ ifneq ($(wildcard /etc/ssl/cert.pem /etc/ssl/certs/ca-certificates.crt /etc/pki/
 export UV_SYSTEM_CERTS ?= 1
 endif
 
-run: bake ## make a project from the default answers and start it
-	@cd .baked/* && echo "Starting it. Open http://127.0.0.1:$${APP_PORT:-8000} in two windows; Ctrl-C ends it." \
+run: | .baked/run ## start the project of the default answers, which is made the first time
+	@cd .baked/run/* && echo "Starting $$(pwd); make clean removes it." \
+		&& echo "Open http://127.0.0.1:$${APP_PORT:-8000} in two windows; Ctrl-C ends it." \
 		&& $(MAKE) --no-print-directory run
 
-play: bake ## make a project from other answers: make play auth=none license=BSD-3-Clause
-	@cd .baked/* && echo "It is in $$(pwd); what to do there:" && $(MAKE) --no-print-directory
+play: .venv/.run ## make another project each time: make play auth=none license=BSD-3-Clause
+	@echo "Making a project in .baked/play, in place of the one before ..."
+	@rm -rf .baked/next
+	@$(BAKE) .baked/next $(ANSWERS)
+	@rm -rf .baked/play && mv .baked/next .baked/play
+	@cd .baked/play/* && echo "It is in $$(pwd); uv, which it needs, is in $(CURDIR)/.venv/bin." && $(MAKE) --no-print-directory
 
 # What stands on make's command line, each value by the environment, so that it may hold quotes.
 ANSWERS = $(foreach key,$(.VARIABLES),$(if $(findstring command line,$(origin $(key))),$(key)="$$$(key)"))
 
-bake: .venv/.run
-	@echo "Making the project in .baked ..."
-	@rm -rf .baked
-	@cookiecutter . --no-input --default-config --output-dir .baked $(ANSWERS)
+BAKE = cookiecutter . --no-input --default-config --output-dir
+
+.baked/run: | .venv/.run
+	@echo "Making the project in $@ ..."
+	@rm -rf .baked/next
+	@$(BAKE) .baked/next >/dev/null
+	@mv .baked/next $@
 
 test: .venv/.test ## test the template and what it makes; make test args="-k refusals" some of it
 	@echo "Testing, two at a time. The suites of the generated projects take most of the time."

@@ -14,6 +14,7 @@ from typing import get_args
 from .catalogue import PEERS, SERVICE, Peer, chosen
 from .chart import chart
 from .driver.job import Measure
+from .durable import running as durable
 from .installing import WORK, Installed, InstallError, environment, install
 from .machine import allow_descriptors, cores, description
 from .plan import FULL, QUICK, Plan
@@ -25,6 +26,8 @@ from .table import markdown
 
 RESULTS = Path(__file__).parent / "results"
 NAME = "fan-out"
+DURABLE = "durable"
+"""What is measured of the service alone, on each database."""
 BUSY = 0.5
 """The load from which others are noticed."""
 UNFINISHED = WORK / "unfinished.json"
@@ -92,7 +95,7 @@ def measure(peers: tuple[Peer, ...], plan: Plan, rounds: int) -> int:
         Server(first.name, first.title, first.ready, dict(own.installed.versions))
     )
     there = installed(peers[1:], record) | {SERVICE: own.installed}
-    run = Run(plan, cores(), environment("driver", ["uvloop"]), there, own)
+    run = Run(plan, cores(), _driver(), there, own)
     try:
         run.measure_all([peer for peer in peers if peer.name in there], record, UNFINISHED)
         status = 1 if record.failures else 0
@@ -122,10 +125,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     allow_descriptors()
     plan = replace(QUICK if asked.quick else FULL, only=tuple(_words(asked.only)))
+    rounds = asked.rounds or (1 if asked.quick else 5)
     try:
-        return measure(peers, plan, asked.rounds or (1 if asked.quick else 5))
+        status = 0 if plan.only == (DURABLE,) else measure(peers, plan, rounds)
+        # Other servers have nothing to compare with.
+        if DURABLE in plan.only or (peers == PEERS and not plan.only):
+            status |= not durable.measure(_driver(), rounds, quick=asked.quick)
+        return status
     except KeyboardInterrupt:
         return 130
+
+
+def _driver() -> Path:
+    return environment("driver", ["uvloop"])
 
 
 def _words(text: str) -> list[str]:

@@ -74,33 +74,34 @@ class Run:
         log = WORK / "logs" / f"{peer.name}.log"
         place = (installed.folder, environment, port, log, self.cores.server)
         with serving(command, *place) as pid:
-            return self._drive(self.plan.job(cell, peer, port, pid))
+            return drive(self.plan.job(cell, peer, port, pid), self.driver, self.cores)
 
-    def _drive(self, job: Job) -> dict[str, object]:
-        """What a driver of its own says about a job."""
-        with pinned(self.cores.driver):
-            process = subprocess.Popen(
-                [str(self.driver), "-m", "benchmarks.driver"],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        try:
-            said, trouble = process.communicate(job.to_json(), MOST_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise MeasurementError(f"not done after {MOST_SECONDS:g} s") from None
-        finally:
-            process.kill()
-            process.wait()
-        if process.returncode != 0:
-            raise MeasurementError(f"the driver failed: {' '.join(trouble.split())[-300:]}")
-        answer = json.loads(said)
-        if "failure" in answer:
-            raise MeasurementError(answer["failure"])
-        result: dict[str, object] = answer["result"]
-        return result
+
+def drive(job: Job, driver: Path, cores: Cores) -> dict[str, object]:
+    """What a driver of its own says about a job."""
+    with pinned(cores.driver):
+        process = subprocess.Popen(
+            [str(driver), "-m", "benchmarks.driver"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        said, trouble = process.communicate(job.to_json(), MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"not done after {MOST_SECONDS:g} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        raise MeasurementError(f"the driver failed: {' '.join(trouble.split())[-300:]}")
+    answer = json.loads(said)
+    if "failure" in answer:
+        raise MeasurementError(answer["failure"])
+    result: dict[str, object] = answer["result"]
+    return result
 
 
 def summary(sample: Sample) -> str:

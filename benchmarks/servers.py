@@ -55,7 +55,7 @@ def started(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_inherited() | dict(environment),
+            env=inherited() | dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -74,7 +74,7 @@ def _tail(log: Path) -> str:
     return " ".join(log.read_text(errors="replace").split())[-300:]
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """The environment without what would set up the service, or Python, in another way."""
     foreign = ("APP_", "PYTHON", "UVICORN_", "VIRTUAL_ENV", "NODE_", "WEB_CONCURRENCY")
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}

@@ -12,7 +12,8 @@ from .installing import ROOT, WORK, Installed, InstallError, run, versions
 from .plan import Cell
 
 ANSWERS = {"project_slug": "measured-service", "auth": "none"}
-"""The default answers, but that everybody is a guest: then connecting is one message shorter."""
+"""The default answers, but that everybody is a guest: then connecting is one message shorter; and
+that history is in memory, unless a measurement is of a database."""
 
 SETTINGS = {
     "APP_ENVIRONMENT": "production",
@@ -47,15 +48,19 @@ class Service:
         return SETTINGS | dict(self.raised) | own
 
 
-def install_service() -> Service:
+def install_service(persistence: str = "none") -> Service:
     """Bake a project from this template as it stands, and install it as a user would."""
-    parent = WORK / "service"
+    parent = WORK / "service" / persistence
     shutil.rmtree(parent, ignore_errors=True)
-    answers = [f"{key}={value}" for key, value in ANSWERS.items()]
+    chosen = ANSWERS | {"persistence": persistence}
+    answers = [f"{key}={value}" for key, value in chosen.items()]
     own = ["--no-input", "--default-config", "--output-dir", str(parent)]
     run("cookiecutter", str(ROOT), *own, *answers)
     project = parent / ANSWERS["project_slug"]
-    run("uv", "sync", "--quiet", "--no-dev", "--python", sys.executable, folder=project)
+    # A private PostgreSQL, where the machine has none, is among what a developer needs.
+    brings_a_server = persistence == "postgresql" and shutil.which("postgres") is None
+    groups = [] if brings_a_server else ["--no-dev"]
+    run("uv", "sync", "--quiet", *groups, "--python", sys.executable, folder=project)
     python = project / ".venv" / "bin" / "python"
     command = (str(python), "-m", "app")
     installed = Installed(command, project, versions=versions(python))

@@ -15,11 +15,22 @@ COMMAND_LINE = "{{ '_output_dir' in cookiecutter }}" == "True"  # cruft, too, ru
 
 def chosen(prompt: str) -> Callable[[Path], bool]:
     """Of files named after the answers to one prompt, keep the one that was given."""
-    return lambda path: path.stem in (ANSWERS[prompt], "__init__", "base")
+    kept = (ANSWERS[prompt], "__init__", "base")
+    return lambda path: path.stem.removeprefix("test_") in kept
 
+
+STORE = "development" if ANSWERS["persistence"] == "none" else "database"
+ACCOUNTS = "none" if ANSWERS["auth"] == "none" else STORE
+"""Which module of `accounts` says who may sign in, as in adapters.py."""
 
 ROOTS = ("app.__main__", "app.main", "client.__main__", f"client.auth.{ANSWERS['auth']}")
 """Where service and client start: a module stays if one of these leads to it by imports."""
+
+OFFERED = {
+    "app.features.database": ANSWERS["persistence"] != "none",
+    "client.accounts": ACCOUNTS == "database",
+}
+"""What the user's own code may import, and whether it is there."""
 
 REFERENCE = "memory"
 """The adapters of this name stay in every project: the contract tests compare others to them."""
@@ -27,11 +38,23 @@ REFERENCE = "memory"
 KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "licenses/*": lambda path: path.name == ANSWERS["license"],
     "src/app/http/demo/auth/*.js": chosen("auth"),
+    "src/app/http/demo/accounts/*.js": lambda path: path.stem == ACCOUNTS,
+    "src/app/http/demo/account.js": lambda path: ACCOUNTS == "database",
+    "src/app/http/demo/dialog.js": lambda path: ANSWERS["auth"] != "none",
     "src/app/http/demo/sign_in.js": lambda path: ANSWERS["auth"] != "none",
     "src/app/http/demo/token.js": lambda path: ANSWERS["auth"] != "none",
+    "dev/run.py": lambda path: ANSWERS["persistence"] == "postgresql",
+    "dev/services": lambda path: ANSWERS["persistence"] == "postgresql",
+    "tests/accounts/people.py": lambda path: ACCOUNTS == "database",
     "tests/auth/provider.py": lambda path: ANSWERS["auth"] != "none",
-    "tests/client/desk.py": lambda path: ANSWERS["auth"] in ("ticket", "cookie"),
+    "tests/client/desk.py": lambda path: (
+        ACCOUNTS == "database" or ANSWERS["auth"] in ("ticket", "cookie")
+    ),
+    "tests/databases/*.py": chosen("persistence"),
     "tests/doors/*.py": chosen("auth"),
+    "tests/durability": lambda path: ANSWERS["persistence"] != "none",
+    "tests/durability/test_sqlite.py": chosen("persistence"),
+    "tests/durability/test_postgresql.py": chosen("persistence"),
     "tests/identity/tokens": lambda path: ANSWERS["auth"] != "none",
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
@@ -48,6 +71,8 @@ def modules() -> dict[str, Path]:
     """Every module under `src`, by its dotted name."""
     found = {}
     for path in sorted(Path("src").rglob("*.py")):
+        if "migrations" in path.parts:
+            continue  # Alembic finds these, and they go with their package.
         parts = path.relative_to("src").with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -104,7 +129,8 @@ def remove_unchosen() -> None:
                 remove(path)
     known = modules()
     references = [name for name in known if name.rpartition(".")[2] == REFERENCE]
-    kept = reachable(known, (*ROOTS, *references))
+    offered = [name for name, there in OFFERED.items() if there]
+    kept = reachable(known, (*ROOTS, *offered, *references))
     for name, path in known.items():
         if name not in kept:
             remove(path)
@@ -124,7 +150,8 @@ def write(path: Path, text: str) -> None:
 
 def next_steps() -> str:
     """What to type now, in ASCII, since not every terminal shows more."""
-    steps = ["make run", "make"] if os.name != "nt" else ["uv run python -m app"]
+    start = "uv run dev/run.py" if Path("dev/run.py").exists() else "uv run python -m app"
+    steps = ["make run", "make"] if os.name != "nt" else [start]
     notes = ["start it, then open http://127.0.0.1:8000 in two windows", "see all there is"]
     lines = [f"    {step:<22}{note}" for step, note in zip(steps, notes, strict=False)]
     return "\n".join(["", f"    cd {ANSWERS['project_slug']}", *lines, ""])

@@ -1,6 +1,7 @@
 """Drives the demo page in a real Chromium: finds one, starts services, speaks of windows."""
 
 import base64
+import hashlib
 import hmac
 import json
 import os
@@ -10,11 +11,13 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from uuid import uuid4
 
 import pytest
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 API_KEY = "key-of-the-tests-of-the-template"
+SECRET = "what-signs-the-tokens-of-these-tests"
 PATIENCE = 30.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -54,8 +58,8 @@ def open_browser() -> Iterator["Browser"]:
         browser.close()
 
 
-def _unpadded(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+def _unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Service:
@@ -67,7 +71,12 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self._python = python
         self._project = project
-        self._settings = {"APP_API_KEY": API_KEY, "APP_PRESENCE_GRACE_SECONDS": "1"} | settings
+        self._settings = {
+            "APP_API_KEY": API_KEY,
+            "APP_JWT_SECRET": SECRET,
+            "APP_DATABASE_URL": f"sqlite:///{project / str(self.port)}.db",
+            "APP_PRESENCE_GRACE_SECONDS": "1",
+        } | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: str) -> None:
@@ -99,16 +108,38 @@ class Service:
 
     def publish(self, channel: str, text: str) -> None:
         """Say something as another server."""
-        self._post(
-            f"/api/channels/{channel}/messages",
-            json.dumps({"data": {"text": text}}).encode(),
-            {"Content-Type": "application/json", "X-API-Key": API_KEY},
-        )
+        path = f"/api/channels/{channel}/messages"
+        self._post_json(path, {"data": {"text": text}}, **{"X-API-Key": API_KEY})
 
-    def sign_in(self, username: str) -> str:
-        """A token of the development sign-in."""
-        form = f"grant_type=password&username={username}&password=any"
-        return str(self._post("/auth/token", form.encode(), {})["access_token"])
+    def register(self, username: str, password: str) -> None:
+        """Give somebody an account."""
+        self._post_json("/auth/register", {"username": username, "password": password})
+
+    def go_on(self, refresh_token: str) -> int:
+        """Use a refresh token, as who stole it would; the status of the answer."""
+        try:
+            self._post_json("/auth/refresh", {"refresh_token": refresh_token})
+        except HTTPError as refused:
+            return refused.code
+        return 200
+
+    def token(
+        self,
+        user: str,
+        seconds: float = 3600,
+        digest: Callable[..., Any] = hashlib.sha256,
+        **changed: object,
+    ) -> str:
+        """A token of this service's for somebody, with some of its claims changed."""
+        now = time.time()
+        claims = {"sub": user, "name": user, "iat": now, "exp": now + seconds, "jti": uuid4().hex}
+        claims["iss"] = self._settings.get("APP_JWT_ISSUER", "")
+        claims["aud"] = self._settings.get("APP_JWT_AUDIENCE", "")
+        header = {"alg": f"HS{digest().digest_size * 8}", "typ": "at+jwt", "kid": "own"}
+        said = {name: claim for name, claim in (claims | changed).items() if claim != ""}
+        body = ".".join(_unpadded(json.dumps(each).encode()) for each in (header, said))
+        key = self._settings["APP_JWT_SECRET"].encode()
+        return f"{body}.{_unpadded(hmac.digest(key, body.encode(), digest))}"
 
     def end(self, session: str) -> None:
         """End a connection, as who keeps order."""
@@ -117,15 +148,9 @@ class Service:
         )
         _direct.open(request, timeout=PATIENCE).close()
 
-    def shorten(self, token: str, seconds: float) -> str:
-        """The same token, good for so long from now: signed with the secret of the settings."""
-        header, payload, _ = token.split(".")
-        claims = json.loads(base64.urlsafe_b64decode(f"{payload}==")) | {
-            "exp": time.time() + seconds
-        }
-        signed = b".".join((header.encode(), _unpadded(json.dumps(claims).encode())))
-        secret = self._settings["APP_JWT_SECRET"].encode()
-        return (signed + b"." + _unpadded(hmac.digest(secret, signed, "sha256"))).decode()
+    def _post_json(self, path: str, body: object, **headers: str) -> Any:
+        headers["Content-Type"] = "application/json"
+        return self._post(path, json.dumps(body).encode(), headers)
 
     def _post(self, path: str, body: bytes, headers: dict[str, str]) -> Any:
         request = urllib.request.Request(self.url + path, body, headers)
@@ -148,6 +173,8 @@ class Window:
         self.page: Page = context.new_page()
         self.outage = False
         """Whether the network, or the service, was away for a while: the browser complains."""
+        self.refused = False
+        """Whether the service is to say no: the browser complains of that, too."""
         self.problems: list[str] = []
         self.users: list[str] = []
         """Whom the service took this window for, in each `welcome`."""
@@ -161,7 +188,8 @@ class Window:
 
     def _hear(self, message: "ConsoleMessage") -> None:
         outage = self.outage and re.search(r"net::ERR_(CONNECTION|INTERNET|SOCKET)", message.text)
-        if message.type in ("error", "warning") and not outage:
+        refused = self.refused and re.search(r"status of 4(01|09|22) ", message.text)
+        if message.type in ("error", "warning") and not outage and not refused:
             self.problems.append(message.text)
 
     def _watch(self, connection: "WebSocket") -> None:

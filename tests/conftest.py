@@ -1,5 +1,6 @@
 """What tests are given: projects, an environment with every tool, the template as released."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from local_extensions import VERSION
 
 from .baking import Project, bake_into, commit, copy_of_template, run
-from .options import CHOICES, ROOT
+from .options import ROOT, samples
 
 pytest_plugins = ["tests.workers"]
 
@@ -41,10 +42,15 @@ def fresh(tmp_path: Path) -> Bake:
 
 @pytest.fixture(scope="session")
 def tools(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One environment with what any project needs, to check many projects quickly."""
+    """One environment with what all projects need, to check many of them quickly."""
     environment = tmp_path_factory.mktemp("tools") / "environment"
-    everything = bake(**{key: values[0] for key, values in CHOICES.items()})
-    everything.run("uv", "sync", "--no-install-project", UV_PROJECT_ENVIRONMENT=str(environment))
+    needed: set[str] = set()
+    for answers in samples():
+        metadata = tomllib.loads(bake(**answers).text("pyproject.toml"))
+        needed |= {*metadata["project"]["dependencies"], *metadata["dependency-groups"]["dev"]}
+    run("uv", "venv", "--quiet", environment, cwd=environment.parent)
+    install = ("uv", "pip", "install", "--quiet", "--python", environment)
+    run(*install, *sorted(needed), cwd=environment.parent)
     return environment / "bin"
 
 

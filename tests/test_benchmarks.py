@@ -20,6 +20,7 @@ from benchmarks.driver.frames import PING, FrameError, accepts, frame, scan, upg
 from benchmarks.driver.job import Job
 from benchmarks.driver.tally import MeasurementError
 from benchmarks.driver.work import carry_out
+from benchmarks.durable.publishes import WAYS
 from benchmarks.figures import Figure, Figures
 from benchmarks.installing import PROGRAMS, ROOT
 from benchmarks.peers import bare_asyncio
@@ -378,7 +379,7 @@ def test_each_peer_has_a_program_and_stands_in_the_readme() -> None:
         assert peer.name == SERVICE or (PROGRAMS / peer.program).is_file()
         assert f"`{peer.name}`" in readme
     programs = {path.name for path in PROGRAMS.iterdir() if path.is_file()} - {"__init__.py"}
-    assert programs == {peer.program for peer in PEERS} - {""}
+    assert programs == {*(peer.program for peer in PEERS), *WAYS} - {""}
 
 
 def test_the_service_is_part_of_every_run() -> None:

@@ -6,8 +6,9 @@ The modules are served to an origin without HTTPS, where browsers withhold a par
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -23,13 +24,24 @@ DEMO = ROOT / "{{cookiecutter.project_slug}}" / "src" / "app" / "http" / "demo"
 ORIGIN = "http://demo.test"
 HEARTBEAT = {"interval_ms": 25_000, "timeout_ms": 10_000}
 
-START = """async (mode) => {
+START = """async ([mode, accounts, offer]) => {
     const { Client } = await import("/demo/client.js");
     const { Authentication } = await import(`/demo/auth/${mode}.js`);
+    const { AccountSignIn } = await import("/demo/accounts/database.js");
+    const { DevelopmentSignIn } = await import("/demo/accounts/development.js");
+    const askForToken = async () => "pasted";
+    const askForAccount = async (offer, why, attempt) => {
+        story.push({ type: "asked", why });
+        await attempt("/auth/token", "ada", "her password");
+    };
+    const signIn = accounts
+        ? new AccountSignIn(offer, askForAccount, askForToken)
+        : new DevelopmentSignIn(askForToken);
     window.story = [];
     window.tell = (target, ...types) => types.forEach((type) =>
         target.addEventListener(type, ({ detail }) => story.push({ ...detail, type })));
-    window.client = new Client("/ws", new Authentication(async () => "pasted"));
+    window.signIn = signIn;
+    window.client = new Client("/ws", new Authentication(signIn));
     tell(client, "state", "moving", "renewed", "error");
     client.connect();
 }"""
@@ -82,11 +94,24 @@ class Peer:
 class Script:
     """A page with a client, and the server's side of everything it does."""
 
-    def __init__(self, page: "Page", mode: str = "none", random: float = 0) -> None:
+    def __init__(
+        self,
+        page: "Page",
+        mode: str = "none",
+        random: float = 0,
+        *,
+        accounts: bool = False,
+        offer: dict[str, bool] | None = None,
+        answers: Iterable[int] = (),
+    ) -> None:
         self.page = page
         self.peers: list[Peer] = []
         self.tokens: list[str] = []
         self.token_status = 200
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        """What was asked to sign in, or to go on, and how."""
+        self.answers = list(answers)
+        """The statuses of the next answers to that, before all are good."""
         self.shown: list[tuple[str, str]] = []
         """What was asked over HTTP with a token, and with which."""
         self.refusals: list[int] = []
@@ -97,14 +122,18 @@ class Script:
         )
         page.add_init_script(f"Math.random = () => {random}")
         page.goto(f"{ORIGIN}/")
-        page.evaluate(START, mode)
+        self.start(mode, accounts=accounts, offer=offer)
+
+    def start(
+        self, mode: str, *, accounts: bool = False, offer: dict[str, bool] | None = None
+    ) -> None:
+        """Begin with another client."""
+        self.page.evaluate(START, [mode, accounts, offer])
 
     def _serve(self, route: "Route") -> None:
         path = route.request.url.removeprefix(ORIGIN)
-        if path == "/auth/token":
-            self.tokens.append(f"token {len(self.tokens) + 1}")
-            token = {"access_token": self.tokens[-1], "token_type": "bearer", "expires_in": 3600}
-            route.fulfill(status=self.token_status, json=token)
+        if path in ("/auth/token", "/auth/register", "/auth/refresh"):
+            self._give(path, route)
         elif path.startswith("/auth/"):
             self.shown.append((path, route.request.headers["authorization"]))
             status = self.refusals.pop(0) if self.refusals else 200
@@ -113,6 +142,19 @@ class Script:
             route.fulfill(body="<!doctype html>", content_type="text/html")
         else:
             route.fulfill(path=DEMO / path.removeprefix("/demo/"))
+
+    def _give(self, path: str, route: "Route") -> None:
+        said = route.request.post_data or ""
+        body = dict(parse_qsl(said)) if path == "/auth/token" else json.loads(said)
+        self.asked.append((path, body))
+        status = self.answers.pop(0) if self.answers else self.token_status
+        if status == 0:
+            return route.abort()
+        number = len(self.tokens) + 1 if status == 200 else 0
+        if number:
+            self.tokens.append(f"token {number}")
+        token = {"access_token": f"token {number}", "refresh_token": f"refresh {number}"}
+        return route.fulfill(status=status, json={**token, "expires_in": 3600})
 
     def until(self, found: Callable[[], T]) -> T:
         """What is found at last; the browser goes on meanwhile."""
@@ -557,7 +599,7 @@ def test_a_token_about_to_expire_is_renewed_first(page: "Page") -> None:
 def test_the_user_is_asked_where_nobody_signs_in(page: "Page") -> None:
     script = Script(page, "none")
     script.token_status = 404
-    page.evaluate(START, "first_message")
+    script.start("first_message")
     assert script.command(script.peer(1), "auth")["token"] == "pasted"
 
 
@@ -583,7 +625,7 @@ def test_every_connection_has_a_ticket_of_its_own(page: "Page") -> None:
 def test_a_new_token_that_is_refused_over_http_is_the_end(page: "Page", mode: str) -> None:
     script = Script(page, "none")
     script.refusals += [503, 401]
-    page.evaluate(START, mode)
+    script.start(mode)
     script.event("state", state="closed", code=4500)
     assert len(script.peers) == 1  # the guest's
     assert len(script.shown) == 2
@@ -666,6 +708,184 @@ def test_a_refused_refresh_is_not_tried_again(page: "Page") -> None:
     assert script.command(script.peer(1), "auth")["token"] == "token 3"
     assert len(peer.commands("refresh")) == 1
     assert script.story("renewed") == []
+
+
+MADE_UP = {"registration": True, "made_up": True}
+"""What development offers; in production nobody is made up."""
+HERSELF = {"registration": True, "made_up": False}
+
+
+def welcomed(script: Script, number: int = 0) -> Peer:
+    """Let a connection succeed that sends its token first."""
+    peer = script.peer(number)
+    peer.welcome("ada", id=script.command(peer, "auth")["id"])
+    script.event("state", state="connected")
+    return peer
+
+
+def renews(script: Script, peer: Peer, number: int = 0) -> dict[str, Any]:
+    """Have a connection show another token."""
+    peer.send("expiring", in_ms=60_000)
+    command = script.command(peer, "refresh", number)
+    peer.send("ok", id=command["id"], expires_at=None)
+    script.until(lambda: len(script.story("renewed")) > number)
+    return command
+
+
+def test_somebody_is_made_up_whose_name_is_not_taken(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP, answers=[409, 409])
+    welcomed(script)
+    paths, bodies = zip(*script.asked, strict=True)
+    assert paths == ("/auth/register",) * 3
+    assert len({body["username"] for body in bodies}) == 3
+    assert len({body["password"] for body in bodies}) == 1
+    assert script.story("asked") == []
+    page.reload()
+    script.start("first_message", accounts=True, offer=MADE_UP)
+    assert script.command(script.peer(1), "auth")["token"] == "token 1"
+    assert len(script.asked) == 3
+
+
+def test_it_goes_on_by_one_refresh_token_after_another(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    peer = welcomed(script)
+    assert [renews(script, peer, number)["token"] for number in range(2)] == ["token 2", "token 3"]
+    assert script.asked[1:] == [
+        ("/auth/refresh", {"refresh_token": "refresh 1"}),
+        ("/auth/refresh", {"refresh_token": "refresh 2"}),
+    ]
+
+
+def test_whoever_asks_at_the_same_time_uses_a_refresh_token_once(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    welcomed(script)
+    page.evaluate("Promise.all([signIn.renew(), signIn.renew(), signIn.renew()])")
+    assert script.asked[1:] == [("/auth/refresh", {"refresh_token": "refresh 1"})]
+
+
+def test_tabs_that_share_what_is_kept_use_a_refresh_token_once(browser: "Browser") -> None:
+    """Over HTTPS, where tabs can wait for each other."""
+    origin, held = ORIGIN.replace("http:", "https:"), list["Route"]()
+    renew = """async () => {
+        const { AccountSignIn } = await import("/demo/accounts/database.js");
+        const signIn = new AccountSignIn({ registration: true, made_up: true });
+        signIn.storage = localStorage;
+        window.renewed = signIn.renew();
+    }"""
+    waiting = "navigator.locks.query().then(({ pending }) => pending.length)"
+
+    def serve(route: "Route") -> None:
+        path = route.request.url.removeprefix(origin)
+        if path.startswith("/auth/"):
+            held.append(route)
+        elif path == "/":
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+        else:
+            route.fulfill(path=DEMO / path.removeprefix("/demo/"))
+
+    context = browser.new_context()
+    context.route(f"{origin}/**", serve)
+    tabs = [context.new_page() for _ in range(2)]
+    for tab in tabs:
+        tab.goto(origin)
+        tab.evaluate("""localStorage.credentials = '{"refresh": "refresh 1"}'""")
+    for tab in tabs:
+        tab.evaluate(renew)
+    deadline = time.monotonic() + PATIENCE
+    while not held or tabs[0].evaluate(waiting) < 1:
+        assert time.monotonic() < deadline, held
+    token = {"access_token": "token 2", "refresh_token": "refresh 2", "expires_in": 3600}
+    held[0].fulfill(json=token)
+    assert [tab.evaluate("renewed") for tab in tabs] == [True, True]
+    assert [route.request.post_data_json for route in held] == [{"refresh_token": "refresh 1"}]
+    context.close()
+
+
+def test_a_refresh_whose_answer_was_lost_is_tried_again(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    peer = welcomed(script)
+    script.answers = [0, 503]
+    assert renews(script, peer)["token"] == "token 2"
+    assert script.asked[1:] == [("/auth/refresh", {"refresh_token": "refresh 1"})] * 3
+
+
+def test_a_refresh_token_is_kept_also_if_the_token_beside_it_reaches_nobody(page: "Page") -> None:
+    script = Script(page, "cookie", accounts=True, offer=MADE_UP)
+    peer = script.peer(0)
+    peer.welcome("ada")
+    script.event("state", state="connected")
+    script.refusals.append(503)
+    peer.send("expiring", in_ms=60_000)
+    script.event("renewed")
+    assert script.asked[1:] == [
+        ("/auth/refresh", {"refresh_token": "refresh 1"}),
+        ("/auth/refresh", {"refresh_token": "refresh 2"}),
+    ]
+
+
+def test_after_a_refused_refresh_who_was_made_up_signs_in_again(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    peer = welcomed(script)
+    (_, account), script.answers = script.asked[0], [401]
+    renews(script, peer)
+    path, form = script.asked[-1]
+    assert (path, form) == ("/auth/token", {"grant_type": "password"} | account)
+    assert script.story("asked") == []
+
+
+def test_who_was_made_up_is_registered_again_where_the_service_forgot(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    peer = welcomed(script)
+    script.answers = [401, 401]
+    peer.close(4500, "unauthenticated")
+    assert script.command(script.peer(1), "auth")["token"] == "token 2"
+    assert [path for path, _ in script.asked[1:]] == [
+        "/auth/refresh",
+        "/auth/token",
+        "/auth/register",
+    ]
+    assert script.asked[-1] == script.asked[0]
+
+
+def test_who_said_a_password_is_asked_again_when_the_session_has_ended(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=HERSELF)
+    peer = welcomed(script)
+    assert [event["why"] for event in script.story("asked")] == [""]
+    assert "her password" not in page.evaluate("JSON.stringify({...sessionStorage})")
+    script.answers = [401]
+    peer.send("expiring", in_ms=60_000)
+    script.until(lambda: len(script.asked) == 2)
+    assert (peer.commands("refresh"), len(script.story("asked"))) == ([], 1)
+    peer.close(4100, "credential expired")
+    assert script.command(script.peer(1), "auth")["token"] == "token 2"
+    assert [event["why"] for event in script.story("asked")] == ["", "Your session has ended."]
+
+
+def test_who_was_made_up_is_forgotten_once_somebody_says_a_name(page: "Page") -> None:
+    made_up = "{username: 'Ruby Wren 10', password: 'made up'}"
+    page.add_init_script(f"sessionStorage.credentials ??= JSON.stringify({made_up})")
+    script = Script(page, "first_message", accounts=True, offer=HERSELF, answers=[401])
+    welcomed(script)
+    assert [body["username"] for _, body in script.asked] == ["Ruby Wren 10", "ada"]
+    assert "made up" not in page.evaluate("sessionStorage.credentials")
+
+
+def test_who_signs_out_is_asked_before_anybody_is_made_up_again(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True, offer=MADE_UP)
+    peer = welcomed(script)
+    page.evaluate("signIn.signOut()")
+    assert script.shown == [("/auth/session", "Bearer token 1")]
+    peer.close(4504, "revoked")
+    script.event("state", state="closed", code=4504)
+    page.evaluate("client.connect()")
+    assert script.command(script.peer(1), "auth")["token"] == "token 2"
+    assert [event["why"] for event in script.story("asked")] == ["You are signed out."]
+
+
+def test_beside_an_identity_provider_a_token_is_pasted(page: "Page") -> None:
+    script = Script(page, "first_message", accounts=True)
+    assert script.command(script.peer(0), "auth")["token"] == "pasted"
+    assert script.asked == []
 
 
 @pytest.mark.parametrize("mode", ["none", "first_message"])

@@ -1,8 +1,6 @@
 """What a page sees of a refusal: the close codes and statuses that a real Chromium gives it."""
 
-import base64
 import hashlib
-import hmac
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +20,6 @@ from .options import CHOICES, ROOT
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Frame, Page
 
-SECRET = "what-signs-the-tokens-of-these-tests"
 WELCOME = ("welcome", "")
 UNAUTHENTICATED = (4500, "unauthenticated")
 EXPIRED = (4100, "credential expired")
@@ -120,11 +117,7 @@ class Stage:
 
     def sign_in(self, digest: Callable[..., Any] = hashlib.sha256, **changed: object) -> str:
         """A token for somebody, with some of its claims changed."""
-        token = self.service.sign_in("ada")
-        head, claims = (decoded(part) for part in token.split(".")[:2])
-        head["alg"] = f"HS{digest().digest_size * 8}"
-        body = ".".join(encoded(json.dumps(each).encode()) for each in (head, claims | changed))
-        return f"{body}.{encoded(hmac.digest(SECRET.encode(), body.encode(), digest))}"
+        return self.service.token("ada", digest=digest, **changed)
 
     def credential(self, kind: str, page: "Page") -> str:
         """What shows who somebody is, in one of the states that it can be in."""
@@ -225,17 +218,6 @@ class Stage:
         return code, reason
 
 
-def decoded(part: str) -> dict[str, Any]:
-    """A part of a token."""
-    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=="))
-    return read
-
-
-def encoded(data: bytes) -> str:
-    """As tokens write it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     with open_browser() as browser:
@@ -264,7 +246,7 @@ def staged(
         if auth not in stages:
             project = bake_into(tmp_path_factory.mktemp(f"codes-{auth}"), ROOT, {"auth": auth}).path
             for_us = {"APP_JWT_ISSUER": "https://issuer.example", "APP_JWT_AUDIENCE": "the-service"}
-            settings = {"APP_JWT_SECRET": SECRET, "APP_AUTH_SECONDS": "2", **for_us}
+            settings = {"APP_AUTH_SECONDS": "2", **for_us}
             service = Service(tools / "python", project, **settings)
             service.start()
             stages[auth] = Stage(auth, service, elsewhere)

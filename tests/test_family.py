@@ -109,7 +109,11 @@ def fields(section):
 
 print(*sorted(set(fields(Section))))
 """
-    declared = project.run(tools / "python", "-c", program, PYTHONPATH="src").stdout.split()
+    required = {"APP_DATABASE_URL": "postgresql://localhost/none"}
+    given = required if answers["persistence"] == "postgresql" else {}
+    declared = project.run(
+        tools / "python", "-c", program, PYTHONPATH="src", **given
+    ).stdout.split()
     # Where no first message is waited for, nobody needs to know how long that may take.
     idle = set() if answers["auth"] == "first_message" else {"APP_AUTH_SECONDS"}
     assert listed == set(declared) - idle

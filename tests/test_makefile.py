@@ -33,6 +33,18 @@ def test_make_alone_lists_the_targets(clone: Path) -> None:
     ]
 
 
+def test_a_second_run_goes_on_with_the_project_of_the_first(clone: Path) -> None:
+    project = clone / ".baked" / "run" / "my-service"
+    for folder in (clone / ".venv", project):
+        folder.mkdir(parents=True)
+    for stamp in (".made-by-python3", ".run"):
+        (clone / ".venv" / stamp).touch()
+    (project / "Makefile").write_text("run:\n\t@echo served as it was left\n", encoding="utf-8")
+    said = run("make", "run", cwd=clone).stdout
+    assert "served as it was left" in said
+    assert f"Starting {project}; make clean removes it." in said
+
+
 @pytest.mark.parametrize("script", ["exit 1", "exec no-such-command"])
 def test_an_old_or_missing_python_is_named(script: str, clone: Path, tmp_path: Path) -> None:
     old = python(tmp_path, script)

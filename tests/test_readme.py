@@ -5,14 +5,17 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import pairwise
 from pathlib import Path
 from string import Template
 from threading import Timer
 from time import monotonic, sleep
+from types import ModuleType
 
 import pytest
 
@@ -21,6 +24,9 @@ from .conftest import Bake
 from .options import samples, title
 
 pytestmark = pytest.mark.parametrize("answers", samples(), ids=title)
+
+
+SIGN_IN = "localhost:8000/auth/register", "localhost:8000/auth/token"
 
 
 def blocks(project: Project, language: str) -> list[str]:
@@ -66,6 +72,32 @@ def serving(project: Project, python: Path, **settings: str) -> Iterator[str]:
         process.wait(20)
 
 
+@pytest.fixture
+def project(
+    answers: dict[str, str], fresh: Bake, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """A project whose database, where it needs a server for one, is there."""
+    project = fresh(**answers)
+    # The server may be a package that only the projects have.
+    packages = map(str, tools.parent.glob("lib/python*/site-packages"))
+    monkeypatch.setattr(sys, "path", [*sys.path, *packages])
+    with ExitStack() as stack:
+        for path in sorted(project.path.glob("dev/services/*.py")):
+            for name, value in stack.enter_context(loaded(path).start(durable=False)).items():
+                monkeypatch.setitem(ENVIRONMENT, name, value)
+        yield project
+
+
+def loaded(path: Path) -> ModuleType:
+    """A module of the project's that no package has."""
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class RefusedError(Exception):
     """Status and answer of a request that was not granted."""
 
@@ -105,10 +137,7 @@ def curl(command: list[str], address: str, jar: dict[str, str] | None = None) ->
         return json.loads(response.read() or b"null")
 
 
-def test_its_commands_do_what_it_says(
-    answers: dict[str, str], fresh: Bake, tools: Path, tmp_path: Path
-) -> None:
-    project = fresh(**answers)
+def test_its_commands_do_what_it_says(project: Project, tools: Path, tmp_path: Path) -> None:
     told = commands(project.text("README.md"))
     assert ["APP_API_KEY=demo", "make", "run"] in told
     talk = commands(section(project, "Talk to it"))
@@ -196,20 +225,19 @@ class Terminal:
 
 
 def test_who_is_connecting_is_proven_as_it_says(
-    answers: dict[str, str], fresh: Bake, tools: Path
+    answers: dict[str, str], project: Project, tools: Path
 ) -> None:
-    project = fresh(**answers)
-    talk = commands(section(project, "Talk to it"))
+    # The first makes an account, where there are any.
+    ways = [words for words in commands(project.text("README.md")) if words[-1] in SIGN_IN]
     *told, kick = commands(section(project, "Who is connecting"))
     assert kick[-1] == "localhost:8000/api/connections?user=ada"
     known: dict[str, str] = {}
     jar: dict[str, str] = {}
     with serving(project, tools / "python", APP_API_KEY="demo") as address, ExitStack() as stack:
 
-        def sign_in() -> None:
-            for command in talk:
-                if command[-1] == "localhost:8000/auth/token":
-                    known["TOKEN"] = curl(command, address)["access_token"]
+        def sign_in(ways: list[list[str]]) -> None:
+            for command in ways:
+                known["TOKEN"] = curl(command, address)["access_token"]
 
         def follow(command: list[str]) -> object:
             """Do what the README says; what the service answers first."""
@@ -223,7 +251,7 @@ def test_who_is_connecting_is_proven_as_it_says(
             return json.loads(terminals[-1].hears(r'\{"type":"welcome".*\}'))
 
         terminals: list[Terminal] = []
-        sign_in()
+        sign_in(ways[:1])
         for command in told:
             answer = follow(command)
             if "websocket" in " ".join(command):
@@ -240,7 +268,7 @@ def test_who_is_connecting_is_proven_as_it_says(
             with pytest.raises(RefusedError, match="401"):
                 follow(read)
 
-        sign_in()
+        sign_in(ways[-1:])
         follow(told[0])
         follow(read)
         follow([word.replace("ada", user) for word in kick])
@@ -248,9 +276,43 @@ def test_who_is_connecting_is_proven_as_it_says(
             follow(read)
 
 
-def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path) -> None:
-    project = fresh(**answers)
-    (_, module, _) = blocks(project, "python")
+def test_accounts_answer_as_it_says(answers: dict[str, str], project: Project, tools: Path) -> None:
+    if "none" in (answers["auth"], answers["persistence"]):
+        assert "## Accounts" not in project.text("README.md")
+        return
+    told = commands(section(project, "Accounts"))
+    register, sign_in, refresh, leave, leave_all = [each for each in told if each[0] == "curl"]
+    add, change = [each[each.index("user") :] for each in told if each[0] == "uv"]
+    known: dict[str, str] = {}
+    with serving(project, tools / "python") as address:
+
+        def ask(command: list[str]) -> None:
+            answer = curl([Template(word).safe_substitute(known) for word in command], address)
+            if answer is not None:
+                known.update(TOKEN=answer["access_token"], REFRESH=answer["refresh_token"])
+
+        def refused(command: list[str], status: int) -> None:
+            with pytest.raises(RefusedError) as refusal:
+                ask(command)
+            assert refusal.value.args[0] == status
+
+        for command in (register, sign_in, refresh, leave):
+            ask(command)
+        for command, status in ((refresh, 401), (leave, 401), (register, 409)):
+            refused(command, status)
+        ask(sign_in)
+        ask(leave_all)
+        refused(refresh, 401)
+        ask(sign_in)
+        for words in (add, change):
+            command = [tools / "python", "-m", "app", *words]
+            project.run(*command, PYTHONPATH="src", text="another password\n")
+        for command in (refresh, leave, sign_in):
+            refused(command, 401)
+
+
+def test_the_first_edit_works(project: Project, tools: Path) -> None:
+    module = blocks(project, "python")[1]
     declare(project, module, tools)
     with serving(project, tools / "python", APP_API_KEY="demo") as address:
         assert vote(address, "lunch", "yes")["offset"] == 1
@@ -259,11 +321,41 @@ def test_the_first_edit_works(answers: dict[str, str], fresh: Bake, tools: Path)
         assert "choice" in answer
 
 
+def migrate(project: Project, tools: Path) -> None:
+    """Write a migration as the README says, find it in shape, and have a poll in its table."""
+    told = [command for command in commands(project.text("README.md")) if "migration" in command]
+    assert told == [["make", "migration", "m=add polls"]]
+    uv = project.path / "uv"
+    uv.write_text('#!/bin/sh\nshift\ncase $1 in dev/*) set -- python "$@";; esac\nexec "$@"\n')
+    uv.chmod(0o755)
+    path = f"{tools}{os.pathsep}{ENVIRONMENT['PATH']}"
+    project.run(*told[0], f"UV={uv}", PATH=path, PYTHONPATH="src")
+    (written,) = (project.path / "src/app/database/migrations/versions").glob("*_add_polls.py")
+    project.run("ruff", "check", "--no-cache", "src")
+    project.run(tools / "mypy", "--cache-dir", os.devnull, written)
+    program = """
+import asyncio
+from app.adapters import open_history
+from app.database.models import Poll
+
+async def main():
+    async with open_history() as history, history.database.session() as session:
+        session.add(Poll(channel="polls:lunch"))
+        await session.commit()
+
+asyncio.run(main())
+"""
+    project.run(tools / "python", "-c", program, PYTHONPATH="src")
+
+
 def test_a_rule_that_looks_something_up_works_and_can_be_tested(
-    answers: dict[str, str], fresh: Bake, tools: Path
+    project: Project, tools: Path
 ) -> None:
-    project = fresh(**answers)
-    (_, module, rule) = blocks(project, "python")
+    (_, module, *tables, rule) = blocks(project, "python")
+    for table in tables:
+        models = project.path / "src/app/database/models.py"
+        models.write_text(f"{models.read_text('utf-8')}\n\n{table}", encoding="utf-8")
+        migrate(project, tools)
     (head, *body, _), (imports, *rest) = module.split("\n\n\n"), rule.split("\n\n\n")
     whole = project.path / "whole.py"
     whole.write_text("\n\n\n".join([f"{head}\n{imports}", *body, *rest]), encoding="utf-8")
@@ -288,3 +380,37 @@ with TestClient(app, headers={{"X-API-Key": "demo"}}) as client:
 """
     done = project.run(tools / "python", "-c", program, PYTHONPATH="src", APP_API_KEY="demo")
     assert done.stdout.split() == ["403", "201"]
+
+
+def test_its_commands_for_the_database_do_what_it_says(project: Project, tools: Path) -> None:
+    if "## The database" not in project.text("README.md"):
+        return
+    told = [command[3:] for command in commands(section(project, "The database"))]
+    assert told == [["-m", "app", "migrate"], ["-m", "app", "rotate-epochs"]]
+    secret = "a secret of 32 characters or more"
+    settings = {"APP_ENVIRONMENT": "production", "APP_ALLOWED_ORIGINS": "https://app.example.com"}
+    settings |= {"APP_API_KEY": secret, "APP_JWT_SECRET": secret}
+
+    def follow(command: list[str]) -> str:
+        return project.run(tools / "python", *command, PYTHONPATH="src", **settings).stdout
+
+    def ready(address: str) -> tuple[int, str]:
+        connection = HTTPConnection(address, timeout=10)
+        connection.request("GET", "/readyz")
+        with closing(connection), connection.getresponse() as response:
+            return response.status, response.read().decode()
+
+    with serving(project, tools / "python", **settings) as address:
+        status, said = ready(address)
+        assert status == 503
+        assert "run python -m app migrate" in said
+        follow(told[0])
+        while ready(address)[0] == 503:
+            sleep(0.1)
+        say = json.dumps({"data": {"text": "hello"}})
+        post = ["-d", say, "-H", "Content-Type: application/json", "-H", f"X-API-Key: {secret}"]
+        url = "localhost:8000/api/channels/chat:lobby/messages"
+        before = curl([url, *post], address)["epoch"]
+        assert "1 channel" in follow(told[1])
+        read = [url, "-H", f"X-API-Key: {secret}"]
+        assert curl(read, address)["epoch"] != before

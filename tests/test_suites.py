@@ -16,7 +16,7 @@ import pytest
 
 from local_extensions import TAKEN
 
-from .baking import ENVIRONMENT, Project, tree
+from .baking import ENVIRONMENT, Project, run, tree
 from .conftest import Bake
 from .options import samples, title
 
@@ -85,9 +85,17 @@ def test_it_may_be_called_like_none_of_its_packages(project: Project) -> None:
     assert names - TAKEN == set(), "add these to PACKAGES in local_extensions.py"
 
 
-def test_make_alone_lists_the_targets(project: Project) -> None:
-    listed = set(re.findall(r"^make (\w+)", project.run("make").stdout, re.MULTILINE))
-    assert listed == {"help", "setup", "run", "test", "check", "format", "update"}
+def test_make_alone_lists_the_targets(project: Project, answers: dict[str, str]) -> None:
+    listed = set(re.findall(r"^make (\w+) ", project.run("make").stdout, re.MULTILINE))
+    everywhere = {"help", "setup", "run", "test", "check", "format", "update"}
+    tables = set() if answers["persistence"] == "none" else {"migrate", "migration"}
+    assert listed == everywhere | tables
+
+
+def test_make_migration_asks_what_it_does(project: Project, answers: dict[str, str]) -> None:
+    if answers["persistence"] != "none":
+        done = run("make", "migration", cwd=project.path, fails=True)
+        assert 'make migration m="' in done.stderr
 
 
 @pytest.mark.timeout(600)
@@ -127,7 +135,7 @@ def answer(url: str, process: subprocess.Popen[str]) -> str:
             sleep(0.05)
 
 
-def test_make_run_serves_until_ctrl_c(project: Project) -> None:
+def test_make_run_serves_until_ctrl_c(project: Project, answers: dict[str, str]) -> None:
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -147,6 +155,10 @@ def test_make_run_serves_until_ctrl_c(project: Project) -> None:
         said, _ = process.communicate(timeout=20)
     assert f"http://127.0.0.1:{port}" in said
     assert "Traceback" not in said
+    own = answers["persistence"] == "postgresql"
+    assert ("postgresql of its own: postgresql://" in said) is own
+    left = list(project.path.glob(".services/*/data/postmaster.pid"))
+    assert not left, "a server that goes on"
 
 
 def test_without_uv_it_says_where_to_get_it(project: Project) -> None:

@@ -42,21 +42,33 @@ def release(template: Path) -> None:
     commit(template, "More")
 
 
-MODES = CHOICES["auth"]
+def round_trip(prompt: str) -> list[tuple[str, str, str]]:
+    """From each answer to the next, and back to the first."""
+    answers = CHOICES[prompt]
+    return [(prompt, *pair) for pair in pairwise([*answers, answers[0]])]
 
 
-@pytest.mark.parametrize(("old", "new"), [("first_message", "none"), *pairwise([*MODES, MODES[0]])])
+MOVES = [("auth", "first_message", "none"), *round_trip("auth")]
+MOVES += [*round_trip("persistence"), ("persistence", "none", "postgresql")]
+
+
+@pytest.mark.parametrize(("prompt", "old", "new"), MOVES)
 def test_another_answer_equals_a_fresh_project(
-    old: str, new: str, template: Path, tmp_path: Path
+    prompt: str, old: str, new: str, template: Path, tmp_path: Path
 ) -> None:
-    project = create(template, tmp_path / "old", auth=old)
-    assert tree(project) != tree(expected := create(template, tmp_path / "new", auth=new))
-    (project / "uv.lock").write_text("the user's\n")
-    commit(project, "Lock")
-    variables = ["--variables-to-update", json.dumps({"auth": new})]
+    project = create(template, tmp_path / "old", **{prompt: old})
+    assert tree(project) != tree(expected := create(template, tmp_path / "new", **{prompt: new}))
+    mine = {"uv.lock": "the user's\n"}
+    if old != "none" and new != "none":
+        mine["src/app/database/migrations/versions/0002_mine.py"] = '"""The user\'s."""\n'
+    for name, text in mine.items():
+        (project / name).write_text(text, encoding="utf-8")
+    commit(project, "Mine")
+    variables = ["--variables-to-update", json.dumps({prompt: new})]
     run("cruft", "update", "--skip-apply-ask", *variables, cwd=project)
-    assert (project / "uv.lock").read_text() == "the user's\n"
-    (project / "uv.lock").unlink()
+    for name, text in mine.items():
+        assert (project / name).read_text(encoding="utf-8") == text
+        (project / name).unlink()
     assert tree(project) == tree(expected)
 
 
@@ -79,6 +91,15 @@ def test_make_update_joins_a_project_made_by_cookiecutter(released: Path, tmp_pa
     (project / "src/app/mine.py").unlink()
     expected = create(released, tmp_path / "new", author="Ada & O'Brien", auth="first_message")
     assert tree(project) == tree(expected)
+
+
+def test_make_update_moves_from_a_file_to_a_server(template: Path, tmp_path: Path) -> None:
+    project = create(template, tmp_path / "old")
+    run("make", "update", "persistence=postgresql", cwd=project)
+    expected = create(template, tmp_path / "new", persistence="postgresql")
+    assert tree(project) == tree(expected)
+    assert run("git", "diff", "--check", cwd=project).stdout == ""
+    assert not list(project.rglob("*.rej"))
 
 
 def test_make_update_refuses_answers_that_nobody_asked_for(template: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from base64 import b64encode
 from collections import deque
+from collections.abc import Callable
 
 from .dialects import Dialect, RefusedError, text_of
 from .frames import (
@@ -33,6 +34,8 @@ class Connection(asyncio.Protocol):
         """Bytes so far, of deliveries and of everything else."""
         self.confirmed = 0
         """Publications that the server has confirmed to this connection."""
+        self.after_confirmed: Callable[[bytes], None] | None = None
+        """What else to do with a confirmation."""
         self._dialect = dialect
         self._delivery = dialect.delivery
         self._tally = tally
@@ -152,6 +155,8 @@ class Connection(asyncio.Protocol):
             if reaction.answer is not None:
                 self.say(reaction.answer)
             self.confirmed += reaction.confirms
+            if reaction.confirms and self.after_confirmed is not None:
+                self.after_confirmed(payload)
             if self._listening and not reaction.handled:
                 self._heard.append(payload)
                 self._news.set()

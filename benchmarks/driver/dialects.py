@@ -153,11 +153,13 @@ class Service(Dialect):
             if json.loads(await connection.hear())["channel"] != f"chat:{channel}":
                 raise RefusedError(f"no subscription to {channel}")
 
-    def publish(self, number: int) -> bytes:
+    def publish(self, number: int, channel: str = CHANNEL, key: str | None = None) -> bytes:
         """A command; its reply is the confirmation."""
-        return b'{"type":"publish","channel":"chat:%b","data":{"text":"%b"}}' % (
-            CHANNEL.encode(),
+        keyed = b"" if key is None else b',"key":"%b"' % key.encode()
+        return b'{"type":"publish","channel":"chat:%b","data":{"text":"%b"}%b}' % (
+            channel.encode(),
             text_of(number),
+            keyed,
         )
 
     def react(self, payload: bytes) -> Reaction:

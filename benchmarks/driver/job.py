@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Measure = Literal["fanout", "flatness", "memory", "handshake"]
+Measure = Literal["fanout", "flatness", "memory", "handshake", "durable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +15,21 @@ class Job:
     dialect: str
     port: int
     pid: int
+    database: int = 0
+    """The process of the database's server, where there is one."""
 
     recipients: int = 0
-    """Subscribers of the channel that is published to; one of them is the publisher."""
+    """Subscribers of the channel that is published to; one of them is the publisher. Where the
+    publishes are measured, how many publish."""
     messages: int = 0
-    """How many are published one at a time."""
+    """How many are published one at a time; by each."""
     pace: float = 0.01
     """Seconds from one message to the next, and more where not everybody has it by then."""
     bursts: int = 0
     burst: int = 100
     """Messages that the publisher writes at once."""
     channels: int = 0
-    """Other channels, with one subscriber each, on few connections."""
+    """Other channels, with one subscriber each, on few connections; or those published to."""
     idle: int = 0
     """Other connections, without a subscription."""
 

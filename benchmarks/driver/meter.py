@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -27,6 +28,15 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     which counts nanoseconds.
     """
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
+
+
+def cpu_by_process(pid: int) -> dict[int, float]:
+    """The same for each process of a family; none for 0."""
+    found = {}
+    for each in family(pid) if pid else ():
+        with suppress(OSError):  # it ended meanwhile
+            found[each] = cpu_seconds([each])
+    return found
 
 
 def ticked_seconds(stat: str) -> float:

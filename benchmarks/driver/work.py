@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from .connecting import measure_handshakes, measure_memory
 from .crowd import Crowd
 from .dialects import RefusedError
+from .durable import measure_durable
 from .fanout import measure
 from .job import Job
 from .tally import MeasurementError
@@ -14,6 +15,7 @@ MEASURES: dict[str, Callable[[Job, Crowd], Awaitable[Mapping[str, object]]]] = {
     "flatness": measure,
     "memory": measure_memory,
     "handshake": measure_handshakes,
+    "durable": measure_durable,
 }
 
 

@@ -43,20 +43,22 @@ class Finding:
         return "\n\n".join((*parts, self.notes, f"{about}."))
 
 
-def load(folder: Path) -> dict[str, Finding]:
+def load(folder: Path, name: str = NAME) -> dict[str, Finding]:
     """What is kept, by the name of the measurement."""
-    path = folder / f"{NAME}.json"
+    path = folder / f"{name}.json"
     if not path.exists():
         return {}
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Finding(**each) for name, each in kept.items()}
+    return {each: Finding(**found) for each, found in kept.items()}
 
 
-def save(folder: Path, findings: Mapping[str, Finding]) -> None:
+def save(
+    folder: Path, findings: Mapping[str, Finding], name: str = NAME, title: str = "Faults, measured"
+) -> None:
     """Keep all, as JSON and as Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: asdict(each) for name, each in sorted(findings.items())}
-    (folder / f"{NAME}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    kept = {each: asdict(found) for each, found in sorted(findings.items())}
+    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     sections = [each.markdown() for _, each in sorted(findings.items())]
-    text = "\n\n".join(["# Faults, measured", *sections]) + "\n"
-    (folder / f"{NAME}.md").write_text(text, encoding="utf-8")
+    text = "\n\n".join([f"# {title}", *sections]) + "\n"
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")

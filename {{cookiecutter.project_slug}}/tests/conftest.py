@@ -1,8 +1,11 @@
 """What the tests share: real servers, and connections to them."""
 
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, chdir
+from functools import partial
+from importlib import import_module
 from typing import Protocol
 
 import httpx2
@@ -19,6 +22,19 @@ class Connect(Protocol):
     ) -> Connected:
         """Connect and be welcome."""
         ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers that the service needs, unless the environment names others."""
+    for path in sorted((config.rootpath / "dev" / "services").glob("*.py")):
+        needed = import_module(f"dev.services.{path.stem}")
+        if needed.VARIABLE not in os.environ:
+            running = needed.start(durable=False)
+            try:
+                os.environ.update(running.__enter__())
+            except RuntimeError as missing:
+                pytest.exit(str(missing), returncode=1)
+            config.add_cleanup(partial(running.__exit__, None, None, None))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +63,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         APP_MAX_MESSAGE_BYTES="4096",
         APP_PRESENCE_GRACE_SECONDS="0.5",
         APP_RECOVERY_LIMIT="20",
+        APP_SWEEP_SECONDS="0.2",
     ) as service:
         yield service
 

@@ -18,9 +18,11 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from .doors import open_door
+from .databases import needed, own_database
+from .doors import GUESTS, open_door
 from .doors.base import Shown
 from .shapes import Frame, parse
+from .signing import signed
 
 API_KEY = "the-key-of-the-tests-of-this-service"
 PATIENCE = 20.0
@@ -33,6 +35,9 @@ IN_HASTE = {
     "APP_PUBLISHES_PER_SECOND": "1000000",
     "APP_PUBLISHES_BURST": "1000000",
     "APP_MAX_ERRORS": "1000000",
+    "APP_SIGN_INS_PER_ADDRESS": "1000000",
+    "APP_SIGN_INS_PER_NAME": "1000000",
+    "APP_SIGN_INS_PER_NAME_EVERYWHERE": "1000000",
 }
 """Tests say more at a time than people do; those of the rates have rates of their own."""
 
@@ -40,7 +45,7 @@ IN_HASTE = {
 def environment(settings: Mapping[str, str | None]) -> dict[str, str]:
     """The variables of a process whose settings are those given, whatever the environment has."""
     kept = {name: each for name, each in os.environ.items() if not name.upper().startswith("APP_")}
-    return kept | {name: each for name, each in settings.items() if each is not None}
+    return kept | needed() | {name: each for name, each in settings.items() if each is not None}
 
 
 class Service:
@@ -54,8 +59,11 @@ class Service:
         self.guests: dict[str, str] = {}
         """What proves guests who were here before, by the names that tests call them."""
         self._settings = settings
+        self._database = own_database(folder)
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
+        self.claims: dict[str, str] = {}
+        """What it insists on in a token, beside whose it is."""
         self._tokens: dict[str, str] = {}
 
     @property
@@ -87,7 +95,7 @@ class Service:
             self._process = subprocess.Popen(
                 [sys.executable, *self._program],
                 cwd=self.folder,
-                env=environment({**IN_HASTE, **usual, **self._settings}),
+                env=environment({**IN_HASTE, **usual, **self._database, **self._settings}),
                 stdout=log,
                 stderr=log,
             )
@@ -124,14 +132,10 @@ class Service:
 
     async def token(self, user: str) -> str | None:
         """A token for a user; None where everybody is a guest."""
+        if GUESTS:
+            return None
         if user not in self._tokens:
-            async with self.rest() as http:
-                document = (await http.get("/openapi.json")).json()
-                path = _form_route(document)
-                if path is None:
-                    return None
-                response = await http.post(path, data={"username": user, "password": "any"})
-            self._tokens[user] = response.json()["access_token"]
+            self._tokens[user] = signed(self.secret, user, more=self.claims)
         return self._tokens[user]
 
     async def shown(self, user: str | None) -> Shown:
@@ -139,6 +143,12 @@ class Service:
         or that it comes from a page that may connect, and no more.
         """
         return await open_door().show(self, None if user is None else await self.token(user))
+
+    @property
+    def secret(self) -> str:
+        """What this service signs with."""
+        given = self._settings.get("APP_JWT_SECRET")
+        return given or (self.folder / ".development-secret").read_text()
 
     def _wait_until_listening(self, before: int) -> None:
         """Wait for the line that names the port, after what was in the log before."""
@@ -151,15 +161,6 @@ class Service:
         if not self.port:
             line = self.log.rpartition("Uvicorn running on http://127.0.0.1:")[2]
             self.port = int(line.partition(" ")[0])
-
-
-def _form_route(document: dict[str, Any]) -> str | None:
-    """The route that takes a form with name and password, where the API has one."""
-    for path, methods in document["paths"].items():
-        body = methods.get("post", {}).get("requestBody", {})
-        if "application/x-www-form-urlencoded" in body.get("content", ()):
-            return str(path)
-    return None
 
 
 class Wire:
@@ -240,6 +241,15 @@ class Connected(Wire):
         elif token is None and not path:
             service.guests[user] = wire.token
         return wire
+
+
+async def pruned(wire: Wire, channel: str, first: int) -> Frame:
+    """The page from the first publication that is kept, once retention took what was before."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            page = await wire.ask(type="history", channel=channel, after=0)
+            if page["messages"][0]["offset"] == first:
+                return page
 
 
 async def enter(service: Service, user: str, path: str = "", **options: Any) -> Wire:

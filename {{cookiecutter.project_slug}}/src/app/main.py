@@ -13,10 +13,12 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import __version__
+from .accounts.base import Accounts
 from .adapters import (
     AMBIENT,
     FEATURES,
     TITLE,
+    account_routes,
     auth_routes,
     open_accounts,
     open_authenticator,
@@ -50,6 +52,7 @@ class State(TypedDict):
     """What requests find in `request.state`."""
 
     node: Node
+    accounts: Accounts
     api_key: str | None
 
 
@@ -61,6 +64,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     limits, demo, wheel = Limits(), DemoSettings(), Wheel()
     async with (
         open_history() as history,
+        open_accounts(history) as accounts,
         open_broker() as broker,
         open_presence() as presence,
         open_coordination() as coordination,
@@ -70,12 +74,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         directory = Directory(
             (feature.namespace for feature in FEATURES), history, creates=not limits.in_production
         )
-        for name in demo.rooms:
-            await directory.create(f"chat:{name}", name.capitalize(), "server")
+        rooms = [f"chat:{name}" for name in demo.rooms]
+        if not await directory.settle(rooms):
+            background.spawn(directory.settled(rooms))
         hub = Hub(broker, history, presence, coordination, limits, background)
         background.keep("wheel", wheel.run)
         wheel.schedule(1, lambda: QUEUE_BYTES.set(hub.buffered), 1)
-        revocations = Revocations(coordination, broker)
+        revocations = Revocations(coordination, broker, accounts.record)
         background.keep("guard", Guard(hub, revocations).run)
         node = Node(
             hub,
@@ -92,7 +97,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         gc.set_threshold(10_000)
         leave = partial(drain, node, server.drain_window)
         with departing(leave, background.spawn, server.closing_seconds):
-            yield {**State(node=node, api_key=KeySettings().api_key)}
+            yield {**State(node=node, accounts=accounts, api_key=KeySettings().api_key)}
             # uvicorn does not wait for the sessions that it cancels; they still use the parts.
             await until_gone(hub.sessions, server.closing_seconds / 8)
 
@@ -127,7 +132,7 @@ def create_app() -> FastAPI:
         channels.router,
         connections.router,
         auth_routes,
-        open_accounts().router,
+        account_routes,
     ):
         app.include_router(router)
     for feature in FEATURES:
@@ -135,8 +140,11 @@ def create_app() -> FastAPI:
             app.include_router(feature.router)
     if demo.shown:
         namespaces = [feature.namespace.name for feature in FEATURES]
-        mode = open_authenticator.__module__.rpartition(".")[2]
-        app.include_router(page_router(Page(title=TITLE, auth=mode, namespaces=namespaces)))
+        auth, accounts = (
+            part.__module__.rpartition(".")[2] for part in (open_authenticator, open_accounts)
+        )
+        page = Page(title=TITLE, auth=auth, accounts=accounts, namespaces=namespaces)
+        app.include_router(page_router(page))
         app.mount("/demo", Modules(directory=FOLDER))
     return app
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -142,7 +143,7 @@ def complaints() -> list[str]:
         try:
             found += section().complaints()
         except ValidationError as error:
-            found += [_sentence(*problem["loc"], problem["msg"]) for problem in error.errors()]
+            found += [_sentence(*problem["loc"], _said(problem)) for problem in error.errors()]
     return list(dict.fromkeys(found))
 
 
@@ -150,6 +151,11 @@ def _sections(base: type[Section]) -> Iterator[type[Section]]:
     for section in base.__subclasses__():
         yield section
         yield from _sections(section)
+
+
+def _said(problem: ErrorDetails) -> str:
+    missing = problem["type"] == "missing"
+    return "it has to be set, as in .env.example" if missing else problem["msg"]
 
 
 def _sentence(*parts: int | str) -> str:

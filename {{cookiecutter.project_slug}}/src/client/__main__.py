@@ -53,6 +53,7 @@ async def typed() -> AsyncIterator[str]:
 
 async def chat(url: str, channel: str, token: str) -> None:
     """Say what is typed and show what is said, until the input ends."""
+    show(f"* connecting to {url.partition('?')[0]}, for as long as it takes")
     client = Client(url, auth=by_mode()(token), on_state=lambda state: show(f"* {state}"))
     async with client, asyncio.TaskGroup() as tasks:
         room = await client.subscribe(channel, last=20, presence=True)

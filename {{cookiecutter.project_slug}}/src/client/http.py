@@ -2,6 +2,7 @@
 
 import re
 from ssl import SSLContext
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -20,20 +21,23 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750; nothing else may stand in a header
 
 
-async def post(url: str, path: str, token: str, ssl: SSLContext | None) -> httpx2.Response:
-    """The answer to whom a token proves, at a path beside the socket's.
+async def post(
+    url: str, path: str, token: str | None, ssl: SSLContext | None, **body: Any
+) -> httpx2.Response:
+    """The answer to whom a token proves, or to anybody, at a path beside the socket's.
 
     What goes wrong is a ConnectionLost, as it is with the handshake that was to follow.
     """
     service = parse_uri(url)
-    if _TOKEN.fullmatch(token) is None:
+    if token is not None and _TOKEN.fullmatch(token) is None:
         raise ConnectionLost(4500, "this is no token")
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # Certificates take long to load, and proxies do not reach what is on this machine.
     verify, trusts = ssl or service.secure, service.host not in LOOPBACK
     target = urljoin("http" + url.removeprefix("ws"), path)
     try:
         async with httpx2.AsyncClient(verify=verify, trust_env=trusts, timeout=SECONDS) as http:
-            answer = await http.post(target, headers={"Authorization": f"Bearer {token}"})
+            answer = await http.post(target, headers=headers, **body)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ConnectionLost(1006, f"{path}: {str(error) or type(error).__name__}") from None
     if answer.is_success:

@@ -8,12 +8,15 @@ import pytest
 
 from app.auth.secret import signing_secret
 
+from ..databases import needed
+
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
-    """No settings, an empty folder, and a secret that nobody has asked for yet."""
+    """No settings but what must be there, an empty folder, and a secret nobody asked for yet."""
     for name in [each for each in os.environ if each.upper().startswith("APP_")]:
-        monkeypatch.delenv(name)
+        if name not in needed():
+            monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     signing_secret.cache_clear()
     yield monkeypatch

@@ -1,5 +1,7 @@
 """Whose credential was taken back: on every node, for as long as anything may be accepted."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +25,25 @@ def issued(ago: float, user: str = "ann", proof: str = "t") -> Principal:
         issued_at=now - timedelta(seconds=ago),
         expires_at=now + timedelta(seconds=600),
     )
+
+
+@dataclass
+class Clerk:
+    """Has users on record, or not, and tells when it revoked something."""
+
+    moment: datetime | None
+
+    async def revoked(self, principals: Sequence[Principal]) -> Sequence[bool]:
+        """Nothing was."""
+        return [False] * len(principals)
+
+    async def revoke_token(self, principal: Principal) -> Sequence[Principal]:
+        """Nobody else."""
+        return ()
+
+    async def revoke_user(self, user: str) -> datetime | None:
+        """By its clock."""
+        return self.moment
 
 
 @pytest.fixture
@@ -80,6 +101,16 @@ async def test_a_user_is_refused_with_all_that_was_issued_before(
         assert not await is_refused(node, issued(10, "bob"))
     clock[0] = LONGEST_SECONDS + 2 * LEEWAY - 1
     assert await is_refused(nodes[1], before)
+
+
+@pytest.mark.parametrize("recorded", [datetime.now(UTC) + timedelta(seconds=20), None])
+async def test_of_who_is_on_record_no_clock_of_another_node_refuses_what_is_new(
+    recorded: datetime | None,
+) -> None:
+    """The others are refused by the time."""
+    node = Revocations(MemoryCoordination(), MemoryBroker(), Clerk(recorded))
+    await node.revoke_user("ann")
+    assert list(await node.revoked([issued(0.001)])) == [recorded is None]
 
 
 async def test_many_are_looked_up_in_one_question(nodes: list[Revocations]) -> None:

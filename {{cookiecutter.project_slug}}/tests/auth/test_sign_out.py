@@ -9,13 +9,12 @@ from ..conftest import Connect
 from ..doors import open_door
 from ..doors.base import Refused
 from ..service import API_KEY, Service, Wire, knock
+from ..signing import signed
 
 
 async def signed_in(service: Service, user: str) -> str:
     """A token that nobody else uses."""
-    async with service.rest() as http:
-        answer = await http.post("/auth/token", data={"username": user, "password": "any"})
-    return str(answer.json()["access_token"])
+    return signed(service.secret, user)
 
 
 async def opened(service: Service, token: str) -> Wire:
@@ -73,6 +72,28 @@ async def test_what_a_token_was_exchanged_for_before_opens_nothing_either(
     if shown.message is not None:
         await wire.say(**shown.message)
     assert (await wire.closed())[0] == 4504
+
+
+async def test_who_signs_out_everywhere_has_nothing_left(
+    service: Service, visitor: httpx2.AsyncClient
+) -> None:
+    token, other = await signed_in(service, "leaving all"), await signed_in(service, "leaving all")
+    wires = [await opened(service, each) for each in (token, other)]
+    stays = await opened(service, await signed_in(service, "not leaving"))
+    for wire in (*wires, stays):
+        assert (await wire.hear())["type"] == "welcome"
+    path = "/auth/session?everywhere=true"
+    assert (await visitor.delete(path, headers=bearer(token))).status_code == 204
+    async with asyncio.timeout(1):
+        assert [(await wire.closed())[0] for wire in wires] == [4504, 4504]
+    for each in (token, other):
+        assert (await visitor.get("/api/rooms", headers=bearer(each))).status_code == 401
+    assert (await stays.ask(type="ping"))["type"] == "pong"
+    again = await signed_in(service, "leaving all")
+    assert (await visitor.get("/api/rooms", headers=bearer(again))).status_code == 200
+    key = await visitor.delete(path, headers={"X-API-Key": API_KEY})
+    assert key.status_code == 403
+    await stays.connection.close()
 
 
 async def test_who_is_not_signed_in_cannot_sign_out(

@@ -20,6 +20,7 @@ from app.auth.secret import signing_secret
 from app.auth.tokens import Tokens, open_tokens, sign
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
 
+from ..service import environment
 from .provider import SigningKey, claims, encoded, forged, rsa_key
 
 SECRET = "a secret of 32 characters or more"
@@ -389,6 +390,10 @@ def test_what_is_known_to_leak_keys_is_not_even_loaded() -> None:
         "import sys, app.main; print({'ecdsa', 'rsa'} & {*sys.modules}, 'jose' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "set() True\n"

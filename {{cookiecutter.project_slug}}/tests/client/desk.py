@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from http import HTTPStatus
@@ -15,12 +16,13 @@ from .scripted import ScriptedServer, soon
 class Asked:
     """One POST, and who waits for its answer."""
 
-    def __init__(self, head: str, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, head: str, body: bytes, writer: asyncio.StreamWriter) -> None:
         line, *headers = head.split("\r\n")
         self.path = line.split()[1]
         self.headers = {
             name.lower(): value for name, value in (each.split(": ", 1) for each in headers)
         }
+        self.body = body.decode()
         self.done = asyncio.Event()
         self._writer = writer
 
@@ -47,11 +49,11 @@ class Desk:
         self._port = urlsplit(server.url).port
         self._asked: asyncio.Queue[Asked] = asyncio.Queue()
 
-    async def asked(self, path: str, token: str) -> Asked:
-        """The next request, which must be for this, with this token."""
+    async def asked(self, path: str, token: str | None = None) -> Asked:
+        """The next request, which must be for this, with this token or none."""
         asked = await soon(self._asked.get())
         assert asked.path == path
-        assert asked.headers["authorization"] == f"Bearer {token}"
+        assert asked.headers.get("authorization") == (token and f"Bearer {token}")
         return asked
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +61,9 @@ class Desk:
         with closing(writer):
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"POST "):
-                asked = Asked(head.decode().strip(), writer)
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                asked = Asked(head.decode().strip(), body, writer)
                 self._asked.put_nowait(asked)
                 await asked.done.wait()
                 return

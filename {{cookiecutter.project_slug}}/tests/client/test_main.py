@@ -68,3 +68,8 @@ async def test_it_says_why_it_ended(service: Service) -> None:
     async with terminal(service.http.replace("http", "ws") + "/nothing-here", "chat:x") as process:
         await shown(process, "* closed")
         assert await process.wait() == 1
+
+
+async def test_it_says_what_it_waits_for_where_nobody_answers() -> None:
+    async with terminal("ws://127.0.0.1:1/ws?token=secret", "chat:x") as process:
+        await shown(process, "* connecting to ws://127.0.0.1:1/ws, for as long as it takes")

@@ -6,6 +6,8 @@ from pkgutil import iter_modules
 from .base import Door
 
 MODES = sorted({module.name for module in iter_modules(__path__)} - {"base"})
+GUESTS = MODES == ["none"]
+"""Whether everybody is a guest, and no token is any good."""
 
 
 def open_door() -> Door:

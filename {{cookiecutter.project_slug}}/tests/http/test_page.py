@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from posixpath import dirname, join, normpath
 
 import httpx2
@@ -11,18 +12,18 @@ from ..service import Service, running
 
 PAGE = ("/", "/demo.json", "/demo/page.js", "/demo/style.css")
 DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
+SHOWN = {
+    "APP_ALLOWED_ORIGINS": "https://app.example.com",
+    "APP_ENVIRONMENT": "production",
+    "APP_DEMO": "true",
+    "APP_JWT_SECRET": "a secret of 32 characters or more",
+}
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server for real users that shows the page all the same."""
-    with running(
-        tmp_path_factory.mktemp("shown"),
-        APP_ALLOWED_ORIGINS="https://app.example.com",
-        APP_ENVIRONMENT="production",
-        APP_DEMO="true",
-        APP_JWT_SECRET="a secret of 32 characters or more",
-    ) as service:
+    with running(tmp_path_factory.mktemp("shown"), **SHOWN) as service:
         yield service
 
 
@@ -71,7 +72,7 @@ async def test_everything_that_the_page_names_is_served(visitor: httpx2.AsyncCli
     named = {join("/", name) for name in re.findall(r'(?:src|href)="(/?demo/[^"]+)"', page.text)}
     assert named
     about = (await visitor.get("/demo.json")).json()
-    named.add(f"/demo/auth/{about['auth']}.js")
+    named |= {f"/demo/auth/{about['auth']}.js", f"/demo/accounts/{about['accounts']}.js"}
     seen: set[str] = set()
     while named - seen:
         path = (named - seen).pop()
@@ -85,8 +86,21 @@ async def test_everything_that_the_page_names_is_served(visitor: httpx2.AsyncCli
 
 async def test_the_page_learns_what_this_service_is(visitor: httpx2.AsyncClient) -> None:
     about = (await visitor.get("/demo.json")).json()
-    assert about.keys() == {"title", "auth", "namespaces"}
+    assert about.keys() == {"title", "auth", "accounts", "namespaces", "offer"}
     assert "chat" in about["namespaces"]
+    kept = about["accounts"] == "database"
+    assert about["offer"] == ({"registration": True, "made_up": True} if kept else None)
+
+
+@pytest.mark.parametrize("registration", [None, "true"])
+async def test_in_production_it_makes_nobody_up_and_offers_what_is_allowed(
+    tmp_path: Path, registration: str | None
+) -> None:
+    with running(tmp_path, APP_REGISTRATION=registration, **SHOWN) as service:
+        async with service.rest() as http:
+            about = (await http.get("/demo.json")).json()
+    allowed = {"registration": registration is not None, "made_up": False}
+    assert about["offer"] == (allowed if about["accounts"] == "database" else None)
 
 
 @pytest.mark.parametrize(

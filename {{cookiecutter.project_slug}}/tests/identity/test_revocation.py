@@ -159,8 +159,10 @@ async def test_what_waits_for_its_turn_is_not_done(clubs: Service, connect: Conn
     async with asyncio.timeout(PATIENCE):
         while not _is_over(clubs, wire.welcome["session"]):
             await asyncio.sleep(0.01)
+    # What was under way is stored before what others say now.
+    await other.ask(type="publish", channel="gated:x", data="after")
     page = await other.ask(type="history", channel="gated:x")
-    assert [each["data"] for each in page["messages"]] == [0]
+    assert [each["data"] for each in page["messages"]] == [0, "after"]
 
 
 def _is_over(service: Service, session: str) -> bool:
@@ -191,7 +193,10 @@ async def test_who_talks_without_pause_is_put_out_as_soon(
     assert monotonic() - begun < SOON
     with pytest.raises(ConnectionClosed):
         await talking
+    # What was on its way to be stored when the connection ended is before this.
+    last = await other.ask(type="publish", channel=channel, data={"text": "after"})
     before = (await other.ask(type="history", channel=channel, limit=1))["offset"]
+    assert before == last["offset"]
     await other.ask(type="subscribe", channel=channel)
     assert await other.heard() == []
     assert (await other.ask(type="history", channel=channel, limit=1))["offset"] == before

@@ -25,6 +25,7 @@ class FaultyHistory:
 
     def __init__(self, ledger: Ledger, fates: Fates, broker: MemoryBroker | None) -> None:
         self.carries = broker is not None
+        self.health = ledger.archive.health
         self._inner = ledger.archive
         self._fates = fates
         self._ledger = ledger

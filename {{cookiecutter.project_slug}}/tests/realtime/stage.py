@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection, Request
 
 from app.auth.base import Principal
-from app.auth.revocation import Revocations
+from app.auth.revocation import Record, Revocations
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
 from app.coordination.base import Coordination
@@ -106,6 +106,7 @@ async def open_node(
     history: Store | None = None,
     presence: Presence | None = None,
     coordination: Coordination | None = None,
+    record: Record | None = None,
     namespaces: Sequence[Namespace] = (TALK, WIRE),
     tokens: Mapping[str, Principal] | None = None,
     **limits: Any,
@@ -120,7 +121,7 @@ async def open_node(
         wheel = Wheel()
         background.keep("wheel", wheel.run)
         directory = Directory(namespaces, kept, creates=False)
-        revocations = Revocations(facts, carrier)
+        revocations = Revocations(facts, carrier, record)
         background.keep("guard", Guard(hub, revocations).run)
         yield Node(hub, directory, Anybody(tokens or {}), revocations, wheel, bounds, Gate(bounds))
 

@@ -108,6 +108,30 @@ class Pausing(MemoryCoordination):
         return facts
 
 
+class Recorded:
+    """Has on record what it is told to, and may be away."""
+
+    def __init__(self) -> None:
+        self.gone: set[str | None] = set()
+        self.asked: list[int] = []
+        self.away = False
+
+    async def revoked(self, principals: Sequence[Principal]) -> Sequence[bool]:
+        """Whether the token is among those, or Unavailable."""
+        self.asked.append(len(principals))
+        if self.away:
+            raise Unavailable
+        return [each.token_id in self.gone for each in principals]
+
+    async def revoke_token(self, principal: Principal) -> Sequence[Principal]:
+        """Nobody does this here."""
+        return ()
+
+    async def revoke_user(self, user: str) -> datetime | None:
+        """Nobody does this here."""
+        return LATER
+
+
 async def test_a_revocation_that_a_node_was_not_told_of_is_found() -> None:
     for broker in (Deaf(), Away()):
         async with (
@@ -255,3 +279,57 @@ async def test_many_are_looked_at_in_slices() -> None:
         node.hub.sessions.clear()
         node.hub.sessions[id] = session
     assert coordination.asked == [2 * SLICE, 2]
+
+
+async def test_a_revocation_that_is_on_record_is_found_and_asked_for_in_slices() -> None:
+    record = Recorded()
+    async with (
+        open_node(record=record, sweep_seconds=3600, connections_per_user=1000) as node,
+        connected(node, ANN) as ann,
+        connected(node, Principal("bob", token_id="t2")) as bob,
+    ):
+        for each in (ann, bob):
+            await each.hear()
+        session = next(iter(node.hub.sessions.values()))
+        others = {str(number): session for number in range(SLICE - 1)}
+        node.hub.sessions.update(others)
+        record.gone.add("t1")
+        record.asked.clear()
+        await Guard(node.hub, node.revocations).look()
+        assert record.asked == [SLICE, 1]
+        assert await ann.ended == (4504, "revoked")
+        assert (await bob.ask(type="ping"))["type"] == "pong"
+        for number in others:
+            node.hub.sessions.pop(number, None)
+
+
+async def test_nothing_is_asked_for_of_who_shows_no_token() -> None:
+    record = Recorded()
+    async with open_node(record=record, sweep_seconds=3600) as node, welcomed(node):
+        await Guard(node.hub, node.revocations).look()
+        assert record.asked == []
+
+
+async def test_while_the_record_is_away_all_else_is_found_and_later_what_is_on_it(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    record = Recorded()
+    async with (
+        open_node(broker=Deaf(), record=record, sweep_seconds=SOON) as node,
+        connected(node, ANN) as ann,
+        connected(node, Principal("bob", token_id="t2")) as bob,
+    ):
+        for each in (ann, bob):
+            await each.hear()
+        record.away = True
+        record.gone.add("t2")
+        await node.revocations.coordination.put("revoked:token:t1", "", 60)
+        assert await ann.ended == (4504, "revoked")
+        assert (await bob.ask(type="ping"))["type"] == "pong"
+        record.asked.clear()
+        while not record.asked:
+            await asyncio.sleep(SOON)
+        record.away = False
+        assert await bob.ended == (4504, "revoked")
+    said = capsys.readouterr().out + caplog.text
+    assert "who was revoked cannot be asked for" in said

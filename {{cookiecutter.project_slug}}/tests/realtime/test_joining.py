@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ..conftest import Connect
-from ..service import Service, Wire
+from ..service import Service, Wire, pruned
 from ..shapes import Frame
 from .stage import GatedHistory, elsewhere, open_node, welcomed
 
@@ -84,6 +84,7 @@ async def test_what_cannot_be_given_is_said(
     ann: Wire, bob: Wire, channel: str, published: int, offset: int, reason: str
 ) -> None:
     last = await publish(ann, channel, published)
+    await pruned(ann, channel, max(1, published - KEPT + 1))
     subscribed = await bob.ask(type="subscribe", channel=channel, since=since(last, offset), last=2)
     assert (subscribed["recovered"], subscribed["reason"]) == (False, reason)
     assert (subscribed["epoch"], subscribed["offset"]) == (last["epoch"], published)
@@ -105,6 +106,7 @@ async def test_the_oldest_that_is_kept_can_still_be_recovered_from(
     ann: Wire, bob: Wire, channel: str
 ) -> None:
     last = await publish(ann, channel, KEPT + 3)
+    await pruned(ann, channel, 4)
     subscribed = await bob.ask(type="subscribe", channel=channel, since=since(last, 3))
     assert subscribed["recovered"] is True
 

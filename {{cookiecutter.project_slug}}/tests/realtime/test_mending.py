@@ -1,17 +1,21 @@
 """What a node has missed, however it came to miss it, is read from history without the sweep."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
 import pytest
 
 from app.broker.base import Kind, Packet
 from app.broker.memory import MemoryBroker
+from app.coordination.memory import MemoryCoordination
 from app.history.base import Receipt
 from app.history.memory import MemoryHistory
 from app.protocol.channels import Position
 from app.realtime.channel import MOST_HELD
 
+from ..contracts import Clock
+from ..service import PATIENCE
 from .stage import GatedHistory, elsewhere, open_node, welcomed
 
 
@@ -111,3 +115,45 @@ async def test_a_channel_that_could_not_be_repaired_is_repaired_later() -> None:
         await history.asked.wait()
         history.away = False
         assert (await ann.hear_type("message"))["offset"] == 1
+
+
+class Backlog(MemoryHistory):
+    """A history that has more to delete than it ever will have done."""
+
+    def __init__(self) -> None:
+        super().__init__(length=100, seconds=3600)
+        self.steps, self.compared = 0, 0
+        self.goes_on = asyncio.Event()
+        self.clock_of_leases = Clock()
+
+    async def tops(self, channels: Collection[str]) -> Mapping[str, Position]:
+        self.compared += 1
+        return await super().tops(channels)
+
+    async def prune(self) -> int:
+        self.steps += 1
+        self.clock_of_leases.advance(HASTE)
+        if self.steps == 5:
+            await self.goes_on.wait()
+        return 1
+
+
+HASTE = 0.02
+"""Seconds between two looks."""
+
+
+async def test_retention_does_not_stop_the_search_for_what_was_missed() -> None:
+    history = Backlog()
+    kept: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+    one, two = (MemoryCoordination(history.clock_of_leases, kept) for _ in range(2))
+    async with (
+        asyncio.timeout(PATIENCE),
+        open_node(history=history, coordination=one, sweep_seconds=HASTE),
+    ):
+        while history.steps < 5:
+            await asyncio.sleep(0)
+        # The lease lasts for two looks, and is renewed at each step.
+        assert not await two.hold("prune", HASTE)
+        before = history.compared
+        while history.compared < before + 2:
+            await asyncio.sleep(0)

@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from app.auth.base import Principal
 from app.auth.policy import Policy, scope
+from app.history.base import Room
 from app.history.memory import MemoryHistory
 from app.protocol.commands import Json
 from app.protocol.errors import CommandError
+from app.realtime import namespaces
 from app.realtime.namespaces import Directory, Namespace
 
 ANN = Principal("ann")
@@ -84,6 +86,27 @@ async def test_a_listed_channel_exists_once_it_was_created() -> None:
     assert await rooms.create("listed:x", "Another title", "bob") is None
     kept = await rooms.rooms.describe("listed:x")
     assert kept is not None and kept.title == "The room"
+
+
+async def test_a_room_that_was_seen_once_is_not_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(namespaces, "MOST_KNOWN", 2)
+    rooms = directory(creates=False)
+    asked: list[str] = []
+    describe = rooms.rooms.describe
+
+    async def noted(channel: str) -> Room | None:
+        asked.append(channel)
+        return await describe(channel)
+
+    monkeypatch.setattr(rooms.rooms, "describe", noted)
+    for name in ("listed:x", "listed:y", "listed:z"):
+        await rooms.create(name, "A room", "ann")
+    for name in ("listed:x", "listed:x", "listed:y", "listed:x", "listed:z", "listed:z"):
+        assert await rooms.writable(ANN, name) is LISTED
+    assert asked == ["listed:x", "listed:y", "listed:z"]
+    assert await refusal(rooms.writable(ANN, "listed:other")) == ("unknown_channel", "channel")
 
 
 async def test_in_development_who_enters_creates_but_who_reads_does_not() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ..conftest import Connect
-from ..service import Service, Wire
+from ..service import Service, Wire, pruned
 from ..shapes import Frame
 
 
@@ -85,6 +85,6 @@ async def test_what_retention_took_is_not_there(connect: Connect, small: Service
     await wire.ask(type="subscribe", channel="chat:kept")
     for _ in range(12):
         await wire.ask(type="publish", channel="chat:kept", data={"text": "x"})
-    page = await wire.ask(type="history", channel="chat:kept", after=0)
+    page = await pruned(wire, "chat:kept", 3)
     assert [each["offset"] for each in page["messages"]] == list(range(3, 13))
     assert (await wire.ask(type="history", channel="chat:kept", before=3))["messages"] == []

@@ -1,22 +1,25 @@
 """Signs in whoever asks, in development; in production tokens come from your identity provider."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
-from ..auth.base import SERVER
 from ..auth.dependencies import not_stored
 from ..auth.keys import TokenSettings
 from ..auth.tokens import sign
+from ..commands import Commands
+from ..history.base import Store
 from ..settings import Section
 from .base import Accounts
+from .names import user_name
 
 TOKEN_SECONDS = 3600
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+account_routes = APIRouter(prefix="/auth", tags=["auth"])
 
 
 class SignInSettings(Section):
@@ -52,18 +55,22 @@ class Token(BaseModel):
     expires_in: int = TOKEN_SECONDS
 
 
-@router.post("/token", dependencies=[Depends(not_stored)])
+@account_routes.post("/token", dependencies=[Depends(not_stored)])
 async def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
     """A token for any name, whatever the password; in development only."""
     if not SignInSettings().offered:
         raise HTTPException(404, "no sign-in here: get a token from your identity provider")
-    user = form.username.strip()
-    if not 0 < len(user) <= 64 or not user.isprintable() or user == SERVER.user:
-        raise HTTPException(422, "a username has 1 to 64 printable characters, and is not server")
+    user = user_name(form.username)
     token = sign(user, name=user, scopes=frozenset(form.scopes), seconds=TOKEN_SECONDS)
     return Token(access_token=token)
 
 
-def open_accounts() -> Accounts:
-    """The one route."""
-    return Accounts(router)
+def account_commands(open_history: object) -> Commands:
+    """None, since no users are kept."""
+    return ()
+
+
+@asynccontextmanager
+async def open_accounts(store: Store) -> AsyncIterator[Accounts]:
+    """Nothing that would be kept."""
+    yield Accounts()

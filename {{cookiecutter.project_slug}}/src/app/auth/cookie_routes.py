@@ -80,8 +80,12 @@ async def sign_out(
     jar: _CurrentJar,
     principal: Annotated[Principal | None, Depends(_leaving)],
     revocations: CurrentRevocations,
+    everywhere: bool = False,
 ) -> None:
-    """Revoke what the cookie holds, end every connection that it opened, and take it away."""
+    """Revoke what the cookie holds, end every connection that it opened, and take it away.
+
+    Or revoke and end all that the user has, `everywhere`.
+    """
     if principal is not None:
-        await revoke(principal, revocations)
+        await revoke(principal, revocations, everywhere=everywhere)
     jar.keep(response, "", 0)

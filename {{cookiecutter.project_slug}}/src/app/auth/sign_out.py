@@ -13,15 +13,20 @@ def sign_out_routes() -> APIRouter:
     router = APIRouter(prefix="/auth", tags=["auth"])
 
     @router.delete("/session", status_code=204)
-    async def sign_out(principal: CurrentPrincipal, revocations: CurrentRevocations) -> None:
-        """Revoke the token, and end every connection that it opened."""
-        await revoke(principal, revocations)
+    async def sign_out(
+        principal: CurrentPrincipal, revocations: CurrentRevocations, everywhere: bool = False
+    ) -> None:
+        """Revoke the token, and end every connection that it opened; or all that the user has."""
+        await revoke(principal, revocations, everywhere=everywhere)
 
     return router
 
 
-async def revoke(principal: Principal, revocations: Revocations) -> None:
-    """Take back what proved a principal; servers have nothing of that kind."""
+async def revoke(principal: Principal, revocations: Revocations, *, everywhere: bool) -> None:
+    """Take back what proved a principal, or all of its user; servers have nothing of that kind."""
     if principal.token_id is None:
         raise CommandError(ErrorCode.FORBIDDEN, "a key is not signed in, so it cannot sign out")
-    await revocations.revoke_token(principal)
+    if everywhere:
+        await revocations.revoke_user(principal.user)
+    else:
+        await revocations.revoke_token(principal)

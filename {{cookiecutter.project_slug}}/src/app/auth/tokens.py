@@ -27,7 +27,14 @@ OWN = "own"
 """The key's name in tokens of this service, by whose own clock they were issued."""
 
 
-def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -> str:
+def sign(
+    user: str,
+    *,
+    name: str | None,
+    scopes: frozenset[str],
+    seconds: int,
+    token_id: str | None = None,
+) -> str:
     """A token for a user that is good for so many seconds, where the service signs by itself."""
     settings = TokenSettings()
     # With its fraction, since what was issued before a revocation and after it is told apart by it.
@@ -39,7 +46,7 @@ def sign(user: str, *, name: str | None, scopes: frozenset[str], seconds: int) -
         "aud": settings.jwt_audience,
         "iat": now,
         "exp": now + seconds,
-        "jti": uuid4().hex,
+        "jti": token_id or uuid4().hex,
         "scope": " ".join(sorted(scopes)),
     }
     said = {claim: value for claim, value in claims.items() if value}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from ..protocol.channels import Position
@@ -32,6 +33,10 @@ class Receipt(NamedTuple):
     duplicate: bool = False
 
 
+Outcome = Receipt | CommandError
+"""What becomes of a draft."""
+
+
 class Publication(NamedTuple):
     """What is stored at one offset."""
 
@@ -58,13 +63,28 @@ class Room:
     created_by: str
 
 
+class Health(StrEnum):
+    """Whether history can be used now."""
+
+    UP = "up"
+    DOWN = "down"
+    """It does not answer."""
+    OUTDATED = "outdated"
+    """It answers, and has yet to be brought up to date before it can be used."""
+
+
 class History(Protocol):
     """Numbers and keeps publications."""
+
+    @property
+    def health(self) -> Health:
+        """How it does."""
+        ...
 
     carries: bool
     """Whether `append` also hands each publication to every node, atomically."""
 
-    async def append(self, drafts: Sequence[Draft]) -> Sequence[Receipt | CommandError]:
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         """Store drafts in order; each is durable on return, at the level chosen.
 
         Offsets rise by one per new draft and channel. A known (channel, sender, key) takes no
@@ -92,7 +112,10 @@ class History(Protocol):
         ...
 
     async def prune(self) -> int:
-        """Delete a bounded number beyond retention, never a counter; 0 when there is no more."""
+        """Do a bounded part of what retention has left to do; gives how much, 0 for nothing.
+
+        Publications are deleted, and never a counter; one whose key is remembered has to wait.
+        """
         ...
 
 

@@ -9,15 +9,19 @@ from itertools import islice
 from secrets import token_hex
 from time import monotonic
 
+from ..commands import Commands
 from ..protocol.channels import START, Position
 from ..protocol.errors import CommandError, ErrorCode
 from ..settings import Count, Positive, Section
-from .base import Draft, Page, Publication, Receipt, Room
+from .base import Draft, Health, Page, Publication, Receipt, Room
 
 KEY_SECONDS = 300.0
 """How long a key is remembered, whether or not its publication is."""
 
-AT_ONCE = 1_000
+history_commands: Commands = ()
+"""Nothing here outlives the process, so there is nothing to look after."""
+
+MOST_PRUNED = 1_000
 """How much one `prune` deletes, so that nobody waits for it."""
 
 
@@ -61,6 +65,7 @@ class MemoryHistory:
     clock: Callable[[], float] = monotonic
     new_epoch: Callable[[], str] = lambda: token_hex(8)  # it goes into every frame
     carries: bool = False
+    health: Health = Health.UP
     _logs: dict[str, _Log] = field(default_factory=dict)
     """Never deleted from: a counter must not start again."""
     _oldest: list[tuple[float, str]] = field(default_factory=list)
@@ -123,13 +128,13 @@ class MemoryHistory:
     async def prune(self) -> int:
         """Delete what is too old; what is too many went with the append that made it so."""
         now, pruned = self.clock(), 0
-        while pruned < AT_ONCE and self._keys and next(iter(self._keys.values()))[0] <= now:
+        while pruned < MOST_PRUNED and self._keys and next(iter(self._keys.values()))[0] <= now:
             self._keys.popitem(last=False)
             pruned += 1
-        while pruned < AT_ONCE and self._oldest and self._oldest[0][0] <= now - self.seconds:
+        while pruned < MOST_PRUNED and self._oldest and self._oldest[0][0] <= now - self.seconds:
             _, channel = heappop(self._oldest)
             kept = self._logs[channel].kept
-            while pruned < AT_ONCE and kept and kept[0][0] <= now - self.seconds:
+            while pruned < MOST_PRUNED and kept and kept[0][0] <= now - self.seconds:
                 kept.popleft()
                 pruned += 1
             if kept:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from .. import __version__
 from ..broker.base import Health as BrokerHealth
 from ..features.base import CurrentNode
+from ..history.base import Health as HistoryHealth
 
 router = APIRouter(tags=["health"])
 
@@ -71,7 +72,7 @@ async def health(node: CurrentNode) -> Health:
 
 def _readiness(node: CurrentNode) -> Readiness:
     """Leaving, deaf or broken is unready; cut off is degraded."""
-    broker = node.hub.broker.health
+    broker, history = node.hub.broker.health, node.hub.history.health
     broken = [
         f"{task} failed and is being restarted" for task in sorted(node.hub.background.failing)
     ]
@@ -79,8 +80,13 @@ def _readiness(node: CurrentNode) -> Readiness:
         broken.append("this node is leaving, and its clients move to others")
     if broker is BrokerHealth.DEAF:
         broken.append("the broker does not deliver what this node sends")
+    if history is HistoryHealth.OUTDATED:
+        broken.append("history is not up to date: run python -m app migrate")
     if broken:
         return Readiness(status="unready", reasons=broken)
+    away = []
     if broker is BrokerHealth.DOWN:
-        return Readiness(status="degraded", reasons=["the broker cannot be reached"])
-    return Readiness(status="ready", reasons=[])
+        away.append("the broker cannot be reached")
+    if history is HistoryHealth.DOWN:
+        away.append("history cannot be reached")
+    return Readiness(status="degraded" if away else "ready", reasons=away)

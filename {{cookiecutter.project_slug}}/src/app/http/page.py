@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from ..accounts.base import Accounts, Offer
 
 FOLDER = Path(__file__).parent / "demo"
 
@@ -36,7 +38,9 @@ class Page(BaseModel):
 
     title: str
     auth: str
+    accounts: str
     namespaces: Sequence[str]
+    offer: Offer | None = None
 
 
 class Modules(StaticFiles):
@@ -58,7 +62,8 @@ def page_router(page: Page) -> APIRouter:
         return FileResponse(FOLDER / "index.html", headers=_HEADERS)
 
     @router.get("/demo.json")
-    async def about() -> Page:
-        return page
+    async def about(request: Request) -> Page:
+        accounts: Accounts = request.state.accounts
+        return page.model_copy(update={"offer": accounts.offer})
 
     return router

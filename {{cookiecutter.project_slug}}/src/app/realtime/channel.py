@@ -45,6 +45,8 @@ class LocalChannel:
         """Whether history has told the position."""
         self.doubted = False
         """Whether a packet spoke of another epoch."""
+        self.rewound = False
+        """Whether the store went back in time: what it numbers now passes for what was seen."""
         self.jumps = 0
         """How often the position changed other than by a delivery."""
         self.opening: asyncio.Task[None] | None = None
@@ -73,7 +75,7 @@ class LocalChannel:
             position = packet.position
             if position is None:
                 self._push(packet)
-            elif self.located and position.epoch != self.position.epoch:
+            elif self.located and (self.rewound or position.epoch != self.position.epoch):
                 self.doubted = True
             elif (ahead := position.offset - self.position.offset) == 1 or (
                 ahead > 0 and len(self._held) < MOST_HELD
@@ -82,10 +84,18 @@ class LocalChannel:
                 self._release()
         self._deliver()
 
+    def check(self, given: Position, stood: Position) -> None:
+        """Whether the store went back in time: it gave a place that was taken before it was asked.
+
+        `stood` is where the channel was then.
+        """
+        if given.epoch == stood.epoch == self.position.epoch and given.offset <= stood.offset:
+            self.rewound = True
+
     def locate(self, position: Position) -> None:
         """Go on from a position that history gave, with what of its epoch is held."""
         self.position = self.delivered = position
-        self.located = True
+        self.located, self.rewound = True, False
         self.jumps += 1
         held, self._held = self._held, {}
         for offset, packet in held.items():

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -10,8 +10,10 @@ import structlog
 
 from .. import metrics
 from ..broker.base import Broker, Kind, Packet
-from ..history.base import Draft, History, Receipt
+from ..history.base import Draft, History, Outcome, Receipt
+from ..protocol.channels import START
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
+from .channel import LocalChannel
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -19,7 +21,6 @@ MOST_WAITING = 10_000
 MOST_AT_ONCE, MOST_BYTES = 500, 262_144
 """How much is committed and delivered together, at most one publication more than that."""
 
-Outcome = Receipt | CommandError
 _Waiting = tuple[Draft, asyncio.Future[Outcome], float]
 """A draft, what becomes of it, and when it was submitted."""
 
@@ -34,6 +35,8 @@ class Committer:
     history: History
     broker: Broker
     deliver: Callable[[Sequence[Packet]], None]
+    channels: Mapping[str, LocalChannel] = field(default_factory=dict)
+    """Those that are followed here."""
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -64,12 +67,18 @@ class Committer:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         packets: list[Packet] = []
-        outcomes = await self._append([draft for draft, _, _ in batch])
+        drafts = [draft for draft, _, _ in batch]
+        followed = {draft.channel for draft in drafts} & self.channels.keys()
+        stood = {name: self.channels[name].position for name in followed}
+        outcomes = await self._append(drafts)
         for (draft, waiting, _), outcome in zip(batch, outcomes, strict=True):
             if not waiting.done():
                 waiting.set_result(outcome)
             if isinstance(outcome, Receipt):
                 packets.append(Packet(Kind.MESSAGE, draft.channel, outcome.body, outcome.position))
+                channel = self.channels.get(draft.channel)
+                if channel is not None and not outcome.duplicate:
+                    channel.check(outcome.position, stood.get(draft.channel, START))
         # Subscribers here need no broker: its echo is dropped by offset.
         self.deliver(packets)
         metrics.DELIVERY_LAG.observe(monotonic() - batch[0][2])

@@ -1,12 +1,13 @@
 """Sees to it that nobody stays who may not: told at once, and found by looking now and then."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
+from ..auth.base import Principal
 from ..auth.revocation import Revocations, read_order
 from ..broker.base import Packet
 from ..protocol.errors import CloseCode, Unavailable
@@ -61,15 +62,21 @@ class Guard:
                 log.warning("who was revoked cannot be asked for")
 
     async def look(self) -> None:
-        """Look at every session, in slices."""
+        """Look at every session, in slices; last at the record, since that may be away."""
+        await self._look(self.revocations.revoked, rechecks=True)
+        await self._look(self.revocations.on_record, rechecks=False)
+
+    async def _look(
+        self, ask: Callable[[Sequence[Principal]], Awaitable[Sequence[bool]]], *, rechecks: bool
+    ) -> None:
         everybody = list(self.hub.sessions.values())
         for start in range(0, len(everybody), SLICE):
             asked = [(each, each.principal) for each in everybody[start : start + SLICE]]
-            revoked = await self.revocations.revoked([principal for _, principal in asked])
+            revoked = await ask([principal for _, principal in asked])
             for (session, principal), over in zip(asked, revoked, strict=True):
                 # Meanwhile it may have been refreshed, and that was looked at then.
                 if over and session.principal is principal:
                     session.end(CloseCode.REVOKED)
-                elif session.id in self.hub.sessions:
+                elif rechecks and session.id in self.hub.sessions:
                     recheck(self.hub, session)
             await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from ..auth.base import Principal
 from ..auth.revocation import CONTROL
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
-from ..history.base import Draft, History
+from ..history.base import Draft, History, Outcome
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
@@ -23,7 +23,7 @@ from ..tally import Tally
 from .attendance import Attendance
 from .background import Background
 from .channel import LocalChannel
-from .committer import Committer, Outcome
+from .committer import Committer
 from .guard import obey
 from .joining import Join
 from .mending import RETRY_SECONDS, Mender
@@ -58,7 +58,7 @@ class Hub:
         self._mender = Mender(
             self.history, self.coordination, self.limits, self.background, self.channels
         )
-        self._committer = Committer(self.history, self.broker, self.deliver)
+        self._committer = Committer(self.history, self.broker, self.deliver, self.channels)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
         self._users = Tally(self.limits.connections_per_user)
         self.background.spawn(self._heed())
@@ -66,6 +66,7 @@ class Hub:
         self.background.keep("committer", self._committer.run)
         self.background.keep("attendance", self._attendance.run)
         self.background.keep("sweep", self._mender.sweep)
+        self.background.keep("retention", self._mender.retain)
 
     @property
     def buffered(self) -> int:

@@ -63,11 +63,21 @@ class Mender:
             self.gap.clear()
             try:
                 await self._compare()
-                await self._prune()
             except Unavailable:
                 log.warning("history is unavailable")
                 self.gap.set()
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def retain(self) -> None:
+        """Have one node at a time delete what retention no longer keeps; until cancelled."""
+        while True:
+            await asyncio.sleep(self.limits.sweep_seconds)
+            try:
+                # It goes on for long where there is much: the lease is renewed at each step.
+                while await self._may_prune() and await self.history.prune():
+                    await asyncio.sleep(0)
+            except Unavailable:
+                log.warning("retention waits: history is unavailable")
 
     async def _mend(self, channel: LocalChannel) -> None:
         pause = 0.0 if channel.doubted else HOLD_SECONDS
@@ -98,8 +108,8 @@ class Mender:
             metrics.REPAIRS.inc()
         if top.epoch != channel.position.epoch:
             channel.restate(top, "epoch_changed")
-        elif top.offset < before.offset:
-            # The store went back in time: what it numbers now would pass for what was seen.
+        elif channel.rewound or top.offset < before.offset:
+            # In this epoch, what the store numbers now would pass for what was seen.
             rotated = await self.history.rotate(channel.name, top.epoch)
             channel.restate(rotated, "epoch_changed")
         else:
@@ -117,7 +127,5 @@ class Mender:
             if top.epoch != here.epoch or not seen[channel.name] <= top.offset <= here.offset:
                 await self.repair(channel)
 
-    async def _prune(self) -> None:
-        if await self.coordination.hold("prune", 2 * self.limits.sweep_seconds):
-            while await self.history.prune():
-                await asyncio.sleep(0)
+    async def _may_prune(self) -> bool:
+        return await self.coordination.hold("prune", 2 * self.limits.sweep_seconds)

@@ -1,6 +1,7 @@
 """Kinds of channels, and the directory of those that exist."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,11 +9,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..auth.base import Principal
+from ..auth.base import SERVER, Principal
 from ..auth.policy import Policy
 from ..history.base import Room, Rooms
-from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.errors import CommandError, ErrorCode, Unavailable
 from .hooks import Hook
+
+RETRY_SECONDS = 1.0
+MOST_KNOWN = 10_000
+"""How many rooms are remembered to exist."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Directory:
         self.namespaces = {namespace.name: namespace for namespace in namespaces}
         self.rooms = rooms
         self._creates = creates
+        self._known: set[str] = set()
+        """Rooms that were seen to exist; none ever ceases to, so nobody need ask again."""
 
     async def readable(self, principal: Principal, channel: str) -> Namespace:
         """The namespace of a channel that exists and that the principal may read."""
@@ -83,7 +90,8 @@ class Directory:
     async def enter(self, principal: Principal, channel: str, presence: bool = False) -> Namespace:
         """As `readable` or `visible` do; but in development who enters a room creates it."""
         namespace = self._kind(channel)
-        if self._creates and namespace.listed and namespace.policy.subscribe(principal, channel):
+        allowed = namespace.listed and namespace.policy.subscribe(principal, channel)
+        if self._creates and allowed and channel not in self._known:
             await self.create(channel, channel.partition(":")[2], principal.user)
         return await (self.visible if presence else self.readable)(principal, channel)
 
@@ -92,6 +100,20 @@ class Directory:
         room = Room(channel, title, created_at=datetime.now(UTC), created_by=user)
         return room if await self.rooms.create(room) else None
 
+    async def settle(self, channels: Collection[str]) -> bool:
+        """Create the rooms that are there from the start; False if that has to be tried again."""
+        try:
+            for channel in channels:
+                await self.create(channel, channel.partition(":")[2].capitalize(), SERVER.user)
+        except Unavailable:
+            return False
+        return True
+
+    async def settled(self, channels: Collection[str]) -> None:
+        """The same, as soon as it is possible."""
+        while not await self.settle(channels):
+            await asyncio.sleep(RETRY_SECONDS)
+
     def _kind(self, channel: str) -> Namespace:
         namespace = self.namespaces.get(channel.partition(":")[0])
         if namespace is None:
@@ -99,6 +121,10 @@ class Directory:
         return namespace
 
     async def _existing(self, namespace: Namespace, channel: str) -> Namespace:
-        if namespace.listed and await self.rooms.describe(channel) is None:
-            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such room", field="channel")
+        if namespace.listed and channel not in self._known:
+            if await self.rooms.describe(channel) is None:
+                raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such room", field="channel")
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known.add(channel)
         return namespace

@@ -11,12 +11,11 @@ from time import time
 
 from ..auth.base import SERVER, Principal
 from ..coordination.base import Want
-from ..history.base import Draft
+from ..history.base import Draft, Outcome
 from ..protocol.codec import encode_body
 from ..protocol.commands import Publish
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import Member, Ok
-from .committer import Outcome
 from .hooks import revise
 from .node import Node
 
@@ -34,8 +33,7 @@ async def publish(
     namespace = await node.directory.writable(principal, wanted.channel)
     payload = namespace.check(wanted.data)
     said = namespace.encode(payload)
-    if principal is not SERVER:
-        await _spend(node, principal.user)
+    await spend(node, principal)
     instead = await revise(namespace, node, principal, wanted.channel, payload)
     return await node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
 
@@ -67,9 +65,14 @@ def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None 
     )
 
 
-async def _spend(node: Node, user: str) -> None:
-    """Use up one publication of a user's, over all nodes; refuse it if there is none left."""
-    want = _want(user, node.limits.publishes_per_second, node.limits.publishes_burst)
+async def spend(node: Node, principal: Principal) -> None:
+    """Use up one publication of a user's, over all nodes; refuse it if there is none left.
+
+    Servers have as many as they like.
+    """
+    if principal is SERVER:
+        return
+    want = _want(principal.user, node.limits.publishes_per_second, node.limits.publishes_burst)
     (wait,) = await node.hub.coordination.spend((want,))
     if wait:
         raise CommandError(ErrorCode.RATE_LIMITED, "you publish too much", retry_after=wait)

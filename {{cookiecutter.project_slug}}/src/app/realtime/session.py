@@ -10,13 +10,13 @@ from itertools import takewhile
 from time import monotonic
 
 from ..auth.base import Principal
+from ..history.base import Outcome
 from ..protocol import codec
 from ..protocol.channels import personal_channel
 from ..protocol.commands import AnyCommand, Id, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Beats, Event, Expiring, Limits, Welcome
 from ..protocol.frames import Frame, Run
-from .committer import Outcome
 from .guard import recheck
 from .handlers import HANDLERS, publish
 from .heartbeat import Heartbeat

@@ -1,12 +1,14 @@
 """Rooms over REST."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from ...conftest import Connect
+from ...service import API_KEY, Connected, running
 from ...shapes import parse
 
 
@@ -117,3 +119,18 @@ async def test_what_is_no_name_or_title_is_refused(
     assert refused["code"] == "invalid_message"
     assert refused["field"] == ("title" if "bad-title" in body else "name")
     assert len(await rooms(server_side)) == before
+
+
+async def test_a_user_creates_so_many_rooms_at_once_and_a_server_any(tmp_path: Path) -> None:
+    with running(tmp_path, APP_PUBLISHES_PER_SECOND="0.01", APP_PUBLISHES_BURST="3") as service:
+        ann, bob = await Connected.open(service, "ann"), await Connected.open(service, "bob")
+        shown = [{"Authorization": f"Bearer {each.token}"} for each in (ann, bob)]
+        outcomes = []
+        for number, headers in enumerate((*shown, {"X-API-Key": API_KEY})):
+            async with service.rest(headers) as http:
+                wanted = [{"name": f"{number}.{room}"} for room in range(5)]
+                answers = [await http.post("/api/rooms", json=each) for each in wanted]
+                outcomes.append([each.status_code for each in answers])
+        assert outcomes == [[201] * 3 + [429] * 2] * 2 + [[201] * 5]
+        for wire in (ann, bob):
+            await wire.connection.close()

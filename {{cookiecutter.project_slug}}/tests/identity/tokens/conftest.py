@@ -45,6 +45,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         APP_SWEEP_SECONDS="3600",
         **FOR_US,
     ) as service:
+        service.claims = {"iss": ISSUER, "aud": AUDIENCE}
         yield service
 
 

@@ -11,6 +11,7 @@ from ...auth.dependencies import CurrentPrincipal
 from ...history.base import Room
 from ...protocol.channels import NAME
 from ...protocol.errors import CommandError, ErrorCode
+from ...realtime.publishing import spend
 from ..base import CurrentNode
 
 router = APIRouter(prefix="/api/rooms", tags=["rooms"])
@@ -62,7 +63,8 @@ async def list_rooms(node: CurrentNode, principal: CurrentPrincipal) -> RoomList
 
 @router.post("", status_code=201)
 async def create_room(new: NewRoom, node: CurrentNode, principal: CurrentPrincipal) -> RoomView:
-    """A new room; 409 if there is one of that name."""
+    """A new room; 409 if there is one of that name. It counts as a message of the user's."""
+    await spend(node, principal)
     title = new.title or new.name
     room = await node.directory.create(f"chat:{new.name}", title, principal.user)
     if room is None:

@@ -6,9 +6,11 @@ import { followEnd, Room } from "./room.js";
 import { Rooms } from "./rooms.js";
 import { watch } from "./status.js";
 
-const { title, auth, namespaces } = await (await fetch("/demo.json")).json();
+const { title, auth, accounts, offer, namespaces } = await (await fetch("/demo.json")).json();
 const { Authentication } = await import(`./auth/${auth}.js`);
-const authentication = new Authentication(askForToken);
+const { openSignIn, attend } = await import(`./accounts/${accounts}.js`);
+const signIn = openSignIn(offer);
+const authentication = new Authentication(signIn);
 const client = new Client("/ws", authentication);
 const field = byId("text");
 const send = byId("write").querySelector("button");
@@ -19,6 +21,7 @@ const rooms = namespaces.includes("chat") ? new Rooms(client, token, enter) : nu
 
 document.title = byId("title").textContent = title;
 watch(client);
+attend?.(client, signIn);
 followEnd();
 client.addEventListener("state", ({ detail }) => detail.state === "connected" && rooms?.refresh());
 client.connect();
@@ -48,17 +51,4 @@ function enter(opened) {
   room = new Room(client, opened);
   field.disabled = send.disabled = false;
   if (!matchMedia("(pointer: coarse)").matches) field.focus(); // else a keyboard would pop up
-}
-
-/** Let the user paste a token, where the service signs nobody in. */
-function askForToken() {
-  const dialog = byId("sign-in");
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.onclose = () => {
-      resolve(byId("token").value.trim());
-      byId("token").value = "";
-    };
-  });
 }

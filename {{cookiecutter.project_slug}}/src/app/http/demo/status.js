@@ -12,8 +12,8 @@ const STATES = {
   closed: "Disconnected",
 };
 const LOST_BECAUSE = {
-  epoch_changed: "history began anew",
-  ahead: "history began anew",
+  epoch_changed: "history was lost or replaced",
+  ahead: "history went back in time",
   expired: "it is no longer kept",
   too_far: "it is too much",
   no_history: "nothing is kept",

@@ -1,17 +1,12 @@
 // What all that show a token share; each way to show it is a subclass.
 
-import { SignIn } from "./sign_in.js";
-
 /** @implements {import("./connector.js").Authentication} */
 export class TokenAuthentication {
   #signIn;
 
-  /**
-   * @param {() => Promise<string>} ask gets a token from the user, where nobody signs in here
-   * @param {...unknown} options further ones of `SignIn`
-   */
-  constructor(ask, ...options) {
-    this.#signIn = new SignIn(ask, ...options);
+  /** @param {import("./sign_in.js").SignIn} signIn gets the token */
+  constructor(signIn) {
+    this.#signIn = signIn;
   }
 
   /** What proves this user over HTTP, as a Bearer token; null where the browser shows it unasked. */

@@ -1,0 +1,1 @@
+"""What durable history costs on each database: publishes, deliveries, and long channels."""

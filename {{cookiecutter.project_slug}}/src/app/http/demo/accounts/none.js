@@ -1,0 +1,3 @@
+// Nobody signs in: everybody is a guest.
+
+export const openSignIn = () => null;
