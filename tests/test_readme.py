@@ -339,7 +339,7 @@ from app.adapters import open_history
 from app.database.models import Poll
 
 async def main():
-    async with open_history() as history, history.database.session() as session:
+    async with open_history() as history, history.database.session(writes=True) as session:
         session.add(Poll(channel="polls:lunch"))
         await session.commit()
 
@@ -411,6 +411,6 @@ def test_its_commands_for_the_database_do_what_it_says(project: Project, tools: 
         post = ["-d", say, "-H", "Content-Type: application/json", "-H", f"X-API-Key: {secret}"]
         url = "localhost:8000/api/channels/chat:lobby/messages"
         before = curl([url, *post], address)["epoch"]
-        assert "1 channel" in follow(told[1])
+        assert "new epoch: 1;" in follow(told[1])
         read = [url, "-H", f"X-API-Key: {secret}"]
         assert curl(read, address)["epoch"] != before

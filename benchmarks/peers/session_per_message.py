@@ -17,7 +17,7 @@ from sqlalchemy import select
 async def append(self: SqlHistory, drafts: Sequence[Draft]) -> Sequence[Outcome]:
     """Keep the only draft there is: lock its channel, look for its key, add it, commit."""
     (draft,) = drafts
-    async with self.database.session() as session:
+    async with self.database.session(writes=True) as session:
         channel = await session.get(Channel, draft.channel, with_for_update=True)
         if channel is None:
             channel = Channel(name=draft.channel, epoch=new_epoch(), top=0, floor=0, emptied=0)

@@ -15,7 +15,8 @@ from .nodes import history
 
 ROOT = Path(__file__).parents[2]
 WRITERS, SECONDS, TURNS = 4, 3, 150
-"""How many write, for how long, and how often others may while one waits: without care 300."""
+"""How many write, for how long, and how often others may while one waits: 90 was seen, where
+SQLite's own way of waiting took 300 to 1100."""
 
 
 def test_nobody_who_writes_waits_for_long(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ READERS = 4
 BEGIN_WRITING = "BEGIN IMMEDIATE"
 TRY_SECONDS = 0.003
 """Who waits for the lock tries at least so often, since there is no queue: the lock is free for
-moments only, and SQLite by itself soon tries every 0.1 s. Of four that write as they can, one then
-waits for 20 turns of the others at most, instead of 600."""
+moments only, and SQLite by itself soon tries every 0.1 s. Of four that write all the time, one then
+waits for tens of turns of the others, not for hundreds or a thousand."""
 
 
 class SqliteSettings(DatabaseSettings):
