@@ -20,11 +20,11 @@ from .baking import ENVIRONMENT, Project, run, tree
 from .conftest import Bake
 from .options import samples, title
 
-ENGINE = ("broker", "coordination", "history", "presence", "protocol", "realtime", "server")
-"""The folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
+BELOW = ("database", "durability", "server")
+"""Folders for what is below every door: outages, kills, frames, bytes and signals."""
 
-BELOW = "server"
-"""The part of it that is below every door: frames, bytes and signals."""
+ENGINE = (*BELOW, "broker", "coordination", "history", "presence", "protocol", "realtime")
+"""The folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
 
 TEST = re.compile(r"tests/.*/test_\w+\.py")
 
@@ -69,7 +69,7 @@ def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]
 
     same = tests(*(part for part in ENGINE if known(part)))
     through = {name for name in same if CONNECTS.search(project.text(name))}
-    return sorted((same - through) | (tests(BELOW) if known(*ENGINE) else set()))
+    return sorted((same - through) | (tests(*BELOW) if known(*ENGINE) else set()))
 
 
 def test_make_setup_made_secrets_that_stay(project: Project) -> None:
