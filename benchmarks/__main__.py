@@ -17,6 +17,7 @@ from .driver.job import Measure
 from .durable import running as durable
 from .installing import WORK, Installed, InstallError, environment, install
 from .machine import allow_descriptors, cores, description
+from .nodes import running as nodes
 from .plan import FULL, QUICK, Plan
 from .readme import README, update
 from .record import Record, Server
@@ -26,8 +27,8 @@ from .table import markdown
 
 RESULTS = Path(__file__).parent / "results"
 NAME = "fan-out"
-DURABLE = "durable"
-"""What is measured of the service alone, on each database."""
+APART = {"durable": durable, "nodes": nodes}
+"""What has tables of its own, and other servers to compare with."""
 BUSY = 0.5
 """The load from which others are noticed."""
 UNFINISHED = WORK / "unfinished.json"
@@ -127,10 +128,11 @@ def main() -> int:
     plan = replace(QUICK if asked.quick else FULL, only=tuple(_words(asked.only)))
     rounds = asked.rounds or (1 if asked.quick else 5)
     try:
-        status = 0 if plan.only == (DURABLE,) else measure(peers, plan, rounds)
-        # Other servers have nothing to compare with.
-        if DURABLE in plan.only or (peers == PEERS and not plan.only):
-            status |= not durable.measure(_driver(), rounds, quick=asked.quick)
+        only_apart = plan.only and APART.keys() >= set(plan.only)
+        status = 0 if only_apart else measure(peers, plan, rounds)
+        for name, running in APART.items():
+            if name in plan.only or (peers == PEERS and not plan.only):
+                status |= not running.measure(_driver(), rounds, quick=asked.quick)
         return status
     except KeyboardInterrupt:
         return 130

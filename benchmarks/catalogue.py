@@ -114,6 +114,34 @@ PEERS = (
     ),
 )
 
+REDIS_PEERS = (
+    Peer(
+        "socketio-redis",
+        "Node, Socket.IO with its Redis adapter",
+        "node",
+        "socketio_redis.mjs",
+        ("socket.io", "@socket.io/redis-adapter", "redis"),
+        dialect="socketio",
+    ),
+    Peer(
+        "channels-redis",
+        "Django Channels with channels_redis, pub/sub layer, on uvicorn",
+        "uvicorn",
+        "channels_redis_pubsub.py",
+        ("channels", "channels_redis", "hiredis", UVICORN),
+        dialect="topics",
+    ),
+    Peer(
+        "python-socketio-redis",
+        "python-socketio with its Redis manager on uvicorn",
+        "uvicorn",
+        "python_socketio_redis.py",
+        ("python-socketio", "redis[hiredis]", UVICORN),
+        dialect="socketio",
+    ),
+)
+"""What is compared where publisher and recipients are on two nodes."""
+
 
 def chosen(names: Iterable[str]) -> tuple[Peer, ...]:
     """The service and the peers of these names, or all; raises KeyError for what is none."""

@@ -20,6 +20,11 @@ SHOWN = {"fastapi", "starlette", "uvicorn", "uvloop", "httptools", "websockets",
     "python-socketio",
     "python-engineio",
     "pydantic",
+    "redis",
+    "hiredis",
+    "django",
+    "channels",
+    "channels-redis",
 }
 """Which packages of a Python environment the results name."""
 

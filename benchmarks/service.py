@@ -13,7 +13,7 @@ from .plan import Cell
 
 ANSWERS = {"project_slug": "measured-service", "auth": "none"}
 """The default answers, but that everybody is a guest: then connecting is one message shorter; and
-that history is in memory, unless a measurement is of a database."""
+that there is one node with history in memory, unless a measurement is of something else."""
 
 SETTINGS = {
     "APP_ENVIRONMENT": "production",
@@ -48,18 +48,18 @@ class Service:
         return SETTINGS | dict(self.raised) | own
 
 
-def install_service(persistence: str = "none") -> Service:
+def install_service(persistence: str = "none", broker: str = "memory") -> Service:
     """Bake a project from this template as it stands, and install it as a user would."""
-    parent = WORK / "service" / persistence
+    parent = WORK / "service" / (persistence if broker == "memory" else f"{broker}-{persistence}")
     shutil.rmtree(parent, ignore_errors=True)
-    chosen = ANSWERS | {"persistence": persistence}
+    chosen = ANSWERS | {"persistence": persistence, "broker": broker}
     answers = [f"{key}={value}" for key, value in chosen.items()]
     own = ["--no-input", "--default-config", "--output-dir", str(parent)]
     run("cookiecutter", str(ROOT), *own, *answers)
     project = parent / ANSWERS["project_slug"]
-    # A private PostgreSQL, where the machine has none, is among what a developer needs.
+    # A private PostgreSQL or Redis, where the machine has none, is among what a developer needs.
     brings_a_server = persistence == "postgresql" and shutil.which("postgres") is None
-    groups = [] if brings_a_server else ["--no-dev"]
+    groups = [] if brings_a_server or broker == "redis" else ["--no-dev"]
     run("uv", "sync", "--quiet", *groups, "--python", sys.executable, folder=project)
     python = project / ".venv" / "bin" / "python"
     command = (str(python), "-m", "app")

@@ -23,6 +23,12 @@ STORE = "development" if ANSWERS["persistence"] == "none" else "database"
 ACCOUNTS = "none" if ANSWERS["auth"] == "none" else STORE
 """Which module of `accounts` says who may sign in, as in adapters.py."""
 
+SERVERS = {"redis", "postgresql"} & {ANSWERS["broker"], ANSWERS["persistence"]}
+"""What else has to run, and is started for development and tests."""
+
+SEVERAL = (ANSWERS["broker"], ANSWERS["persistence"]) != ("memory", "none")
+"""Whether processes share anything, so that there are tests of several."""
+
 ROOTS = ("app.__main__", "app.main", "client.__main__", f"client.auth.{ANSWERS['auth']}")
 """Where service and client start: a module stays if one of these leads to it by imports."""
 
@@ -43,19 +49,27 @@ KEPT_WHEN: dict[str, Callable[[Path], bool]] = {
     "src/app/http/demo/dialog.js": lambda path: ANSWERS["auth"] != "none",
     "src/app/http/demo/sign_in.js": lambda path: ANSWERS["auth"] != "none",
     "src/app/http/demo/token.js": lambda path: ANSWERS["auth"] != "none",
-    "dev/run.py": lambda path: ANSWERS["persistence"] == "postgresql",
-    "dev/services": lambda path: ANSWERS["persistence"] == "postgresql",
+    "src/app/http/demo/turns.js": lambda path: ACCOUNTS == "database",
+    "dev/run.py": lambda path: bool(SERVERS),
+    "dev/services/*.py": lambda path: path.stem in SERVERS,
     "tests/accounts/people.py": lambda path: ACCOUNTS == "database",
     "tests/auth/provider.py": lambda path: ANSWERS["auth"] != "none",
     "tests/client/desk.py": lambda path: (
         ACCOUNTS == "database" or ANSWERS["auth"] in ("ticket", "cookie")
     ),
+    "tests/brokers/*.py": chosen("broker"),
+    "tests/cluster": lambda path: ANSWERS["broker"] == "redis",
+    "tests/cluster/test_sign_out.py": lambda path: ANSWERS["auth"] != "none",
+    "tests/cluster/test_ticket.py": chosen("auth"),
+    "tests/cluster/test_history_lost.py": lambda path: ANSWERS["persistence"] == "none",
     "tests/databases/*.py": chosen("persistence"),
     "tests/doors/*.py": chosen("auth"),
     "tests/durability": lambda path: ANSWERS["persistence"] != "none",
     "tests/durability/test_sqlite.py": chosen("persistence"),
     "tests/durability/test_postgresql.py": chosen("persistence"),
     "tests/identity/tokens": lambda path: ANSWERS["auth"] != "none",
+    "tests/nodes.py": lambda path: SEVERAL,
+    "tests/truth.py": lambda path: SEVERAL,
 }
 """What no import leads to, by pattern: whether a file that matches stays."""
 

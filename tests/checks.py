@@ -26,6 +26,12 @@ FOREIGN = {
         r"APP_JWT_(?!SECRET)",
         r"\bsign_out\b",
     ),
+    ("broker", "redis"): (
+        r"one process serves",
+        r"(?:in|lives in) that process",
+        r"knows for itself",
+        r"this is kept in memory",
+    ),
     ("persistence", "none"): (
         *ACCOUNTS,
         r"sqlalchemy",
@@ -41,9 +47,16 @@ FOREIGN = {
 OWN = {
     ("auth", "cookie"): (r"httponly", r"samesite", r"sec-fetch-site", r"__Host-"),
     ("persistence", "sqlite"): (r"\bpragma\b", r"service\.db\b"),
-    ("persistence", "postgresql"): (r"asyncpg", r"postgres", r"\bpg_", r"(?<!dev)\.services\b"),
+    ("persistence", "postgresql"): (r"asyncpg", r"postgres", r"\bpg_"),
+    ("broker", "redis"): (r"valkey", r"\bsentinels?\b", r"APP_WORKERS=[2-9N]"),
 }
 """What has a place beside this answer alone, and does not say its name."""
+
+SERVERS = {("broker", "redis"), ("persistence", "postgresql")}
+"""What has to run beside the service, and is started for development."""
+
+STARTED = r"(?<!dev)\.services\b|dev/run\b"
+"""What has a place beside one of these."""
 
 WIRE = ("src/app/protocol/", "tests/protocol/")
 """The protocol is one document, complete in every project, and so is its test."""
@@ -105,6 +118,8 @@ def words(project: Project, answers: dict[str, str]) -> list[str]:
 
 def foreign(answers: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What must not be in a project with these answers, and why."""
+    if not SERVERS & answers.items():
+        yield "nothing has to run beside it", STARTED
     for key, choices in CHOICES.items():
         for pattern in FOREIGN.get((key, answers[key]), ()):
             yield f"{key} is {answers[key]}", pattern

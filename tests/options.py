@@ -15,6 +15,8 @@ QUESTIONS: dict[str, str | list[str]] = {
 CHOICES = {key: value for key, value in QUESTIONS.items() if isinstance(value, list)}
 LICENSES = CHOICES["license"]
 PROMPTS = [key for key in CHOICES if key != "license"]
+PAIRED = ("broker", "persistence")
+"""Prompts whose answers carry and keep messages together: each is tried with each."""
 
 
 def combinations() -> Iterator[dict[str, str]]:
@@ -27,21 +29,23 @@ def combinations() -> Iterator[dict[str, str]]:
 
 
 def samples() -> list[dict[str, str]]:
-    """Combinations whose services are run: every answer with as many defaults as it can have.
+    """Combinations whose services are run: every answer, and every pair of broker and persistence.
 
-    The first is the default of all prompts; the last answers of all prompts are tried together.
+    The first is the default of all prompts; then comes, again and again, what brings the most that
+    none before has, of equals the last: so the last answers of all prompts are tried together.
     """
     every = list(combinations())
+    chosen, tried = every[:1], _brings(every[0])
+    while missing := set().union(*map(_brings, every)) - tried:
+        best = max(reversed(every), key=lambda answers: len(_brings(answers) & missing))
+        chosen.append(best)
+        tried |= _brings(best)
+    return chosen
 
-    def unusual(answers: dict[str, str]) -> int:
-        return sum(answers[key] != CHOICES[key][0] for key in PROMPTS)
 
-    chosen = [
-        min((answers for answers in every if answers[key] == choice), key=unusual)
-        for key in PROMPTS
-        for choice in CHOICES[key]
-    ]
-    return [answers for answers in every if answers in (*chosen, every[-1])]
+def _brings(answers: dict[str, str]) -> set[tuple[str, ...]]:
+    """What is tried by trying a combination."""
+    return {*((key, answers[key]) for key in PROMPTS), tuple(answers[key] for key in PAIRED)}
 
 
 def title(answers: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import machine
-from benchmarks.catalogue import PEERS, SERVICE, chosen
+from benchmarks.catalogue import PEERS, REDIS_PEERS, SERVICE, chosen
 from benchmarks.chart import chart
 from benchmarks.driver import meter
 from benchmarks.driver.dialects import DIALECTS, text_of
@@ -374,12 +374,12 @@ def test_the_quick_plan_is_quick() -> None:
 
 def test_each_peer_has_a_program_and_stands_in_the_readme() -> None:
     readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    for peer in PEERS:
+    for peer in (*PEERS, *REDIS_PEERS):
         assert peer.dialect in DIALECTS
         assert peer.name == SERVICE or (PROGRAMS / peer.program).is_file()
         assert f"`{peer.name}`" in readme
     programs = {path.name for path in PROGRAMS.iterdir() if path.is_file()} - {"__init__.py"}
-    assert programs == {*(peer.program for peer in PEERS), *WAYS} - {""}
+    assert programs == {*(peer.program for peer in (*PEERS, *REDIS_PEERS)), *WAYS} - {""}
 
 
 def test_the_service_is_part_of_every_run() -> None:

@@ -764,40 +764,63 @@ def test_whoever_asks_at_the_same_time_uses_a_refresh_token_once(page: "Page") -
 
 
 def test_tabs_that_share_what_is_kept_use_a_refresh_token_once(browser: "Browser") -> None:
-    """Over HTTPS, where tabs can wait for each other."""
-    origin, held = ORIGIN.replace("http:", "https:"), list["Route"]()
+    """Over HTTPS, where tabs can wait for each other; what one stores, another sees late."""
+    origin, asked = ORIGIN.replace("http:", "https:"), list["Route"]()
     renew = """async () => {
         const { AccountSignIn } = await import("/demo/accounts/database.js");
         const signIn = new AccountSignIn({ registration: true, made_up: true });
         signIn.storage = localStorage;
         window.renewed = signIn.renew();
     }"""
-    waiting = "navigator.locks.query().then(({ pending }) => pending.length)"
+    is_late = """() => {
+        const [now, before] = [Storage.prototype.getItem, { ...localStorage }];
+        Storage.prototype.getItem = (key) => before[key] ?? null;
+        window.catchUp = () => {
+            Storage.prototype.getItem = now;
+            dispatchEvent(new StorageEvent("storage"));
+        };
+    }"""
+    token = {"access_token": "token 2", "refresh_token": "refresh 2", "expires_in": 3600}
 
     def serve(route: "Route") -> None:
         path = route.request.url.removeprefix(origin)
         if path.startswith("/auth/"):
-            held.append(route)
+            asked.append(route)
+            if len(asked) > 1:
+                route.fulfill(json=token)
         elif path == "/":
             route.fulfill(body="<!doctype html>", content_type="text/html")
         else:
             route.fulfill(path=DEMO / path.removeprefix("/demo/"))
+
+    def until(found: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not found():
+            assert time.monotonic() < deadline, asked
+            tabs[0].wait_for_timeout(5)
+
+    def locks(state: str) -> list[str]:
+        names = f"navigator.locks.query().then((all) => all.{state}.map(({{ name }}) => name))"
+        return list(tabs[0].evaluate(names))
 
     context = browser.new_context()
     context.route(f"{origin}/**", serve)
     tabs = [context.new_page() for _ in range(2)]
     for tab in tabs:
         tab.goto(origin)
-        tab.evaluate("""localStorage.credentials = '{"refresh": "refresh 1"}'""")
-    for tab in tabs:
-        tab.evaluate(renew)
-    deadline = time.monotonic() + PATIENCE
-    while not held or tabs[0].evaluate(waiting) < 1:
-        assert time.monotonic() < deadline, held
-    token = {"access_token": "token 2", "refresh_token": "refresh 2", "expires_in": 3600}
-    held[0].fulfill(json=token)
-    assert [tab.evaluate("renewed") for tab in tabs] == [True, True]
-    assert [route.request.post_data_json for route in held] == [{"refresh_token": "refresh 1"}]
+    tabs[0].evaluate("""localStorage.credentials = '{"refresh": "refresh 1"}'""")
+    until(lambda: tabs[1].evaluate("'credentials' in localStorage"))
+    tabs[1].evaluate(is_late)
+    tabs[0].evaluate(renew)
+    until(lambda: len(asked) == 1)
+    tabs[1].evaluate(renew)
+    until(lambda: locks("pending") == ["turn"])
+    asked[0].fulfill(json=token)
+    assert tabs[0].evaluate("renewed")
+    until(lambda: "turn" in locks("held") or len(asked) > 1)
+    tabs[1].evaluate("catchUp()")
+    assert tabs[1].evaluate("renewed")
+    assert [route.request.post_data_json for route in asked] == [{"refresh_token": "refresh 1"}]
     context.close()
 
 

@@ -11,8 +11,9 @@ from local_extensions import Refusal
 from . import options
 
 CHOICES = {
-    "auth": ["first", "second", "last"],
-    "history": ["file", "server", "nowhere"],
+    "auth": ["first", "second", "third", "fourth", "last"],
+    "broker": ["here", "everywhere"],
+    "persistence": ["file", "server", "nowhere"],
     "deployment": ["local", "cloud"],
 }
 
@@ -27,32 +28,28 @@ def sampled() -> list[str]:
     return [" ".join(answers[key] for key in CHOICES) for answers in options.samples()]
 
 
-def test_each_answer_is_tried_with_defaults_and_the_last_together() -> None:
+def test_each_answer_is_tried_and_each_broker_with_each_persistence_first_the_defaults() -> None:
     assert sampled() == [
-        "first file local",
-        "first file cloud",
-        "first server local",
-        "first nowhere local",
-        "second file local",
-        "last file local",
-        "last nowhere cloud",
+        "first here file local",
+        "last everywhere nowhere cloud",
+        "fourth everywhere server cloud",
+        "third everywhere file cloud",
+        "second here nowhere cloud",
+        "last here server cloud",
     ]
 
 
-def test_an_answer_that_some_defaults_exclude_is_tried_with_the_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_refused_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(answers: Mapping[str, Any]) -> Refusal | None:
-        excluded = answers["deployment"] == "cloud" and answers["history"] != "server"
+        excluded = answers["deployment"] == "cloud" and answers["persistence"] != "server"
         return Refusal("A cloud has no files", {}) if excluded else None
 
     monkeypatch.setattr(local_extensions, "refuse_combination", refuse)
     assert sampled() == [
-        "first file local",
-        "first server local",
-        "first server cloud",
-        "first nowhere local",
-        "second file local",
-        "last file local",
-        "last nowhere local",
+        "first here file local",
+        "last everywhere server cloud",
+        "fourth everywhere nowhere local",
+        "third everywhere file local",
+        "second here nowhere local",
+        "last here server cloud",
     ]

@@ -36,6 +36,7 @@ BESIDE = {
     # what no import leads to
     "src/app/fakestore/tables.txt": "kept where its package is",
     "src/app/http/demo/auth/fakeauth.js": "kept by its name",
+    "tests/brokers/fakebus.py": '"""Kept by its name."""\n',
     "tests/doors/fakeauth.py": '"""Kept by its name."""\n',
     "tests/fakestore/test_tables.py": '"""Kept where its subject is."""\n',
 }
@@ -87,7 +88,9 @@ def test_the_first_answers_give_the_same_project_as_before(
     assert [name for name in before if before[name] != after[name]] == []
 
 
-@pytest.mark.parametrize("answers", list(product(*([*CHOICES[p], a] for p, a in ROLES.items()))))
+@pytest.mark.parametrize(
+    "answers", list(product(*([CHOICES[p][0], CHOICES[p][-1], a] for p, a in ROLES.items())))
+)
 def test_each_answer_brings_what_is_its_own(
     answers: tuple[str, ...], extended: Path, bake: Bake
 ) -> None:
@@ -115,6 +118,9 @@ def test_a_chosen_adapter_comes_whole(extended: Path, bake: Bake) -> None:
     for folder, suffix in {"src/app/http/demo/auth": "js", "tests/doors": "py"}.items():
         assert f"{folder}/fakeauth.{suffix}" in bus.files
         assert f"{folder}/first_message.{suffix}" not in bus.files
+    for answer, project in {"fakebus": bus, "memory": store}.items():
+        found = {name for name in project.files if name.startswith("tests/brokers/")}
+        assert found == {"tests/brokers/__init__.py", f"tests/brokers/{answer}.py"}
     assert "src/app/fakebus.py" in bus.files
     assert {"src/app/fakestore/tables.txt", "tests/fakestore/test_tables.py"} <= store.files.keys()
     for project, driver in ((bus, "fakebus"), (store, "fakestore")):

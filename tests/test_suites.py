@@ -19,17 +19,7 @@ from local_extensions import TAKEN
 from .baking import ENVIRONMENT, Project, run, tree
 from .conftest import Bake
 from .options import samples, title
-
-BELOW = ("database", "durability", "server")
-"""Folders for what is below every door: outages, kills, frames, bytes and signals."""
-
-ENGINE = (*BELOW, "broker", "coordination", "history", "presence", "protocol", "realtime")
-"""The folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
-
-TEST = re.compile(r"tests/.*/test_\w+\.py")
-
-CONNECTS = re.compile(r"^from \.+(service|doors)\b|\b(connect: Connect|service: Service)\b", re.M)
-"""How tests of these folders give away that they go through a door, to the project that runs."""
+from .repeats import repeated
 
 
 @pytest.fixture(scope="module", params=samples(), ids=title)
@@ -44,32 +34,6 @@ def project(answers: dict[str, str], bake: Bake) -> Project:
     project = bake(**answers)
     project.run("make", "setup")
     return project
-
-
-def parts(project: Project, *names: str) -> dict[str, bytes]:
-    """What a project has in these folders of its source and of its tests."""
-    folders = tuple(f"{root}/{name}/" for name in names for root in ("src/app", "tests"))
-    return {name: data for name, data in project.files.items() if name.startswith(folders)}
-
-
-def repeated(project: Project, answers: dict[str, str], bake: Bake) -> list[str]:
-    """Tests that would run as they do in a project before this one; the first project runs all.
-
-    These are the tests of a part of the engine in memory and in virtual time, where the part and
-    its tests are, byte for byte, what that project has; and those of what is below every door,
-    where the whole engine is. All else that goes through a door runs in every project.
-    """
-    before = [bake(**other) for other in takewhile(lambda other: other != answers, samples())]
-
-    def known(*names: str) -> bool:
-        return any(parts(project, *names) == parts(other, *names) for other in before)
-
-    def tests(*names: str) -> set[str]:
-        return {name for name in parts(project, *names) if TEST.fullmatch(name)}
-
-    same = tests(*(part for part in ENGINE if known(part)))
-    through = {name for name in same if CONNECTS.search(project.text(name))}
-    return sorted((same - through) | (tests(*BELOW) if known(*ENGINE) else set()))
 
 
 def test_make_setup_made_secrets_that_stay(project: Project) -> None:
@@ -110,7 +74,8 @@ def test_make_test_passes(
     bake: Bake,
     record_property: Callable[[str, object], None],
 ) -> None:
-    left_out = repeated(project, answers, bake)
+    before = [bake(**other) for other in takewhile(lambda other: other != answers, samples())]
+    left_out = repeated(project, before)
     args = [f"args={' '.join(f'--ignore={name}' for name in left_out)}"] if left_out else []
     said = project.run("make", "test", *args).stdout.strip().splitlines()[-1]
     record_property("said", said.strip("= "))
@@ -155,10 +120,11 @@ def test_make_run_serves_until_ctrl_c(project: Project, answers: dict[str, str])
         said, _ = process.communicate(timeout=20)
     assert f"http://127.0.0.1:{port}" in said
     assert "Traceback" not in said
-    own = answers["persistence"] == "postgresql"
-    assert ("postgresql of its own: postgresql://" in said) is own
-    left = list(project.path.glob(".services/*/data/postmaster.pid"))
-    assert not left, "a server that goes on"
+    for server in ("postgresql", "redis"):
+        assert (f"{server} of its own: {server}://" in said) is (server in answers.values())
+    for _, port in re.findall(r"of its own: (\w+)://[^:]*:(\d+)/", said):
+        with socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(port))), "a server that goes on"
 
 
 def test_without_uv_it_says_where_to_get_it(project: Project) -> None:

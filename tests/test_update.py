@@ -50,6 +50,7 @@ def round_trip(prompt: str) -> list[tuple[str, str, str]]:
 
 MOVES = [("auth", "first_message", "none"), *round_trip("auth")]
 MOVES += [*round_trip("persistence"), ("persistence", "none", "postgresql")]
+MOVES += [*round_trip("broker")]
 
 
 @pytest.mark.parametrize(("prompt", "old", "new"), MOVES)
@@ -93,10 +94,13 @@ def test_make_update_joins_a_project_made_by_cookiecutter(released: Path, tmp_pa
     assert tree(project) == tree(expected)
 
 
-def test_make_update_moves_from_a_file_to_a_server(template: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("prompt", "answer"), [("persistence", "postgresql"), ("broker", "redis")])
+def test_make_update_moves_to_a_server(
+    prompt: str, answer: str, template: Path, tmp_path: Path
+) -> None:
     project = create(template, tmp_path / "old")
-    run("make", "update", "persistence=postgresql", cwd=project)
-    expected = create(template, tmp_path / "new", persistence="postgresql")
+    run("make", "update", f"{prompt}={answer}", cwd=project)
+    expected = create(template, tmp_path / "new", **{prompt: answer})
     assert tree(project) == tree(expected)
     assert run("git", "diff", "--check", cwd=project).stdout == ""
     assert not list(project.rglob("*.rej"))

@@ -36,20 +36,27 @@ class Crowd:
         self.dialect = DIALECTS[self.job.dialect]
 
     async def connect(
-        self, count: int, channels: Sequence[Sequence[str]] = (), at_once: int = AT_ONCE
+        self,
+        count: int,
+        channels: Sequence[Sequence[str]] = (),
+        at_once: int = AT_ONCE,
+        port: int | None = None,
     ) -> list[Connection]:
-        """New connections, ready; the first with the first of `channels`, and so on."""
+        """New connections, ready; the first with the first of `channels`, and so on.
+
+        Without a `port` they are to the server that is measured.
+        """
         new = [Connection(self.dialect, self.tally, self.job.patience) for _ in range(count)]
         self.connections += new
         for begin in range(0, count, at_once):
             async with asyncio.TaskGroup() as tasks:
                 for place in range(begin, min(begin + at_once, count)):
                     wanted = channels[place] if place < len(channels) else ()
-                    tasks.create_task(self._ready(new[place], list(wanted)))
+                    tasks.create_task(self._ready(new[place], list(wanted), port))
         return new
 
-    async def _ready(self, connection: Connection, channels: list[str]) -> None:
-        await connection.open(self.job.port)
+    async def _ready(self, connection: Connection, channels: list[str], port: int | None) -> None:
+        await connection.open(port or self.job.port)
         if channels:
             await self.dialect.subscribe(connection, channels)
         connection.set_up()
@@ -71,7 +78,7 @@ class Crowd:
         self.published += count
         return b"".join(frame(self.dialect.publish(number)) for number in numbers)
 
-    async def until_heard(self, subscribers: Sequence[Connection]) -> None:
+    async def until_heard(self, subscribers: Sequence[Connection], publisher: Connection) -> None:
         """Publish until one message has reached all: then everybody is subscribed.
 
         A server may register a connection after it has answered the upgrade.
@@ -79,7 +86,7 @@ class Crowd:
         for _ in range(PROBES):
             before = [each.received for each in subscribers]
             self.tally.outstanding = len(subscribers)
-            subscribers[0].write(self.frames(1))
+            publisher.write(self.frames(1))
             with suppress(MeasurementError):
                 await self.tally.all_arrived(PROBE_SECONDS)
             self.tally.check()

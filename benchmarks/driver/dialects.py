@@ -135,6 +135,7 @@ class SocketIO(Dialect):
 class Service(Dialect):
     """The wire of the generated service; rooms are durable and have presence."""
 
+    namespace = "chat"
     subprotocol = "v1.json"
     delivery = b'{"type":"message"'
     confirms = True
@@ -148,15 +149,17 @@ class Service(Dialect):
     async def subscribe(self, connection: Speaker, channels: list[str]) -> None:
         """A command for each channel."""
         for channel in channels:
-            connection.say(b'{"type":"subscribe","channel":"chat:%b"}' % channel.encode())
+            name = f"{self.namespace}:{channel}"
+            connection.say(b'{"type":"subscribe","channel":"%b"}' % name.encode())
         for channel in channels:
-            if json.loads(await connection.hear())["channel"] != f"chat:{channel}":
+            if json.loads(await connection.hear())["channel"] != f"{self.namespace}:{channel}":
                 raise RefusedError(f"no subscription to {channel}")
 
     def publish(self, number: int, channel: str = CHANNEL, key: str | None = None) -> bytes:
         """A command; its reply is the confirmation."""
         keyed = b"" if key is None else b',"key":"%b"' % key.encode()
-        return b'{"type":"publish","channel":"chat:%b","data":{"text":"%b"}%b}' % (
+        return b'{"type":"publish","channel":"%b:%b","data":{"text":"%b"}%b}' % (
+            self.namespace.encode(),
             channel.encode(),
             text_of(number),
             keyed,
@@ -177,10 +180,17 @@ class Service(Dialect):
         return super().react(payload)
 
 
+class Ephemeral(Service):
+    """The same where nothing is kept, and nobody is counted."""
+
+    namespace = "echo"
+
+
 DIALECTS: dict[str, Dialect] = {
     "plain": Dialect(),
     "json": Json(),
     "topics": Topics(),
     "socketio": SocketIO(),
     "service": Service(),
+    "ephemeral": Ephemeral(),
 }

@@ -2,20 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TypedDict
 
 from .connection import Connection
 from .crowd import Crowd
-from .job import Job
+from .job import SERVER, Job
 from .meter import cpu_seconds, family
 from .tally import MeasurementError
 
 SETTLED = 0.2
 """Seconds after which what came too much would have come."""
-
-SAMPLED = 20
-"""How many of the subscribers read what they get, evenly spread."""
 
 
 class Window(TypedDict):
@@ -27,6 +24,8 @@ class Window(TypedDict):
     """Seconds of CPU, as read."""
     driver: float
     """Seconds of CPU of the driver: near `seconds`, it is the driver that was measured."""
+    beside: dict[str, float]
+    """Seconds of CPU of each other process that takes part."""
 
 
 class FanOut(TypedDict):
@@ -34,6 +33,8 @@ class FanOut(TypedDict):
 
     idle: float
     """Seconds of CPU per second that the server takes at rest, with all connections."""
+    beside: dict[str, float]
+    """The same of each other process that takes part."""
     bytes: float
     """Bytes from the server per delivery, over all windows."""
     steady: Window
@@ -44,18 +45,22 @@ async def measure(job: Job, crowd: Crowd) -> FanOut:
     """Publish as the job says, and check that everybody got everything, once and in order."""
     await crowd.others()
     subscribers = await crowd.subscribers(job.recipients)
-    await crowd.until_heard(subscribers)
+    publisher = subscribers[0]
+    if job.publishing:
+        (publisher,) = await crowd.connect(1, port=job.publishing)
+    await crowd.until_heard(subscribers, publisher)
     first, already = crowd.published, [each.received for each in subscribers]
-    confirmed = subscribers[0].confirmed
-    for each in subscribers[:: max(1, len(subscribers) // SAMPLED)]:
+    for each in subscribers[:: max(1, len(subscribers) // job.readers)]:
         each.follow(first)
     bytes_before = sum(each.bytes for each in subscribers)
-    idle = await at_rest(job)
+    beside = await all_at_rest(job)
+    idle = beside.pop(SERVER)
+    confirmed = publisher.confirmed  # by now also what everybody had heard before
 
-    await _one_by_one(job, crowd, subscribers, max(5, job.messages // 10))
-    steady = await _watched(job, crowd, _one_by_one(job, crowd, subscribers, job.messages))
-    await _in_bursts(job, crowd, subscribers, max(1, job.bursts // 10))
-    bursts = await _watched(job, crowd, _in_bursts(job, crowd, subscribers, job.bursts))
+    await _one_by_one(job, crowd, publisher, max(5, job.messages // 10))
+    steady = await _watched(job, crowd, _one_by_one(job, crowd, publisher, job.messages))
+    await _in_bursts(job, crowd, publisher, max(1, job.bursts // 10))
+    bursts = await _watched(job, crowd, _in_bursts(job, crowd, publisher, job.bursts))
 
     await asyncio.sleep(SETTLED)
     crowd.tally.check()
@@ -65,56 +70,68 @@ async def measure(job: Job, crowd: Crowd) -> FanOut:
             raise MeasurementError(
                 f"{each.received - before} deliveries of {published} to one subscriber"
             )
-    if crowd.dialect.confirms and subscribers[0].confirmed - confirmed != published:
-        raise MeasurementError(
-            f"{subscribers[0].confirmed - confirmed} of {published} were confirmed"
-        )
+    if crowd.dialect.confirms and publisher.confirmed - confirmed != published:
+        raise MeasurementError(f"{publisher.confirmed - confirmed} of {published} were confirmed")
     received = sum(each.bytes for each in subscribers) - bytes_before
     per_delivery = received / (published * len(subscribers))
-    return {"idle": idle, "bytes": per_delivery, "steady": steady, "bursts": bursts}
+    return {
+        "idle": idle,
+        "beside": beside,
+        "bytes": per_delivery,
+        "steady": steady,
+        "bursts": bursts,
+    }
 
 
 async def at_rest(job: Job) -> float:
-    """Seconds of CPU per second, while nobody asks for anything."""
+    """Seconds of the server's CPU per second, while nobody asks for anything."""
+    return (await all_at_rest(job))[SERVER]
+
+
+async def all_at_rest(job: Job) -> dict[str, float]:
+    """The same of all who take part."""
     await asyncio.sleep(SETTLED)
-    pids = family(job.pid)
-    begin, before = time.monotonic(), cpu_seconds(pids)
+    pids = {name: family(pid) for name, pid in job.processes.items()}
+    begin, before = time.monotonic(), _spent(pids)
     await asyncio.sleep(job.rest)
-    return (cpu_seconds(pids) - before) / (time.monotonic() - begin)
+    seconds = time.monotonic() - begin
+    return {name: (now - before[name]) / seconds for name, now in _spent(pids).items()}
+
+
+def _spent(pids: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    return {name: cpu_seconds(each) for name, each in pids.items()}
 
 
 async def _watched(job: Job, crowd: Crowd, load: Coroutine[None, None, None]) -> Window:
     deliveries = crowd.published
-    pids = family(job.pid)
-    own, begin, before = time.process_time(), time.monotonic(), cpu_seconds(pids)
+    pids = {name: family(pid) for name, pid in job.processes.items()}
+    own, begin, before = time.process_time(), time.monotonic(), _spent(pids)
     await load
-    cpu, seconds, own = (
-        cpu_seconds(pids) - before,
-        time.monotonic() - begin,
-        time.process_time() - own,
-    )
-    deliveries = (crowd.published - deliveries) * job.recipients
-    return {"deliveries": deliveries, "seconds": seconds, "cpu": cpu, "driver": own}
+    after, seconds, own = _spent(pids), time.monotonic() - begin, time.process_time() - own
+    beside = {name: now - before[name] for name, now in after.items()}
+    return {
+        "deliveries": (crowd.published - deliveries) * job.recipients,
+        "seconds": seconds,
+        "cpu": beside.pop(SERVER),
+        "driver": own,
+        "beside": beside,
+    }
 
 
-async def _one_by_one(
-    job: Job, crowd: Crowd, subscribers: Sequence[Connection], messages: int
-) -> None:
+async def _one_by_one(job: Job, crowd: Crowd, publisher: Connection, messages: int) -> None:
     """A message, and the next after the pace, but not before everybody has this one."""
     due = time.monotonic()
     for _ in range(messages):
-        crowd.tally.expect(len(subscribers))
-        subscribers[0].write(crowd.frames(1))
+        crowd.tally.expect(job.recipients)
+        publisher.write(crowd.frames(1))
         await crowd.tally.all_arrived(job.patience)
         due = max(due + job.pace, time.monotonic())
         await asyncio.sleep(due - time.monotonic())
 
 
-async def _in_bursts(
-    job: Job, crowd: Crowd, subscribers: Sequence[Connection], bursts: int
-) -> None:
+async def _in_bursts(job: Job, crowd: Crowd, publisher: Connection, bursts: int) -> None:
     """Many messages in one write, and the next when everybody has all of them."""
     for _ in range(bursts):
-        crowd.tally.expect(len(subscribers) * job.burst)
-        subscribers[0].write(crowd.frames(job.burst))
+        crowd.tally.expect(job.recipients * job.burst)
+        publisher.write(crowd.frames(job.burst))
         await crowd.tally.all_arrived(job.patience)

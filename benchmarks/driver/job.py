@@ -1,10 +1,12 @@
 """What a driver is asked to do: plain data, since it crosses from one process to another."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Measure = Literal["fanout", "flatness", "memory", "handshake", "durable"]
+Measure = Literal["fanout", "flatness", "memory", "handshake", "durable", "nodes"]
+
+SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,10 @@ class Job:
     pid: int
     database: int = 0
     """The process of the database's server, where there is one."""
+    publishing: int = 0
+    """The port of who takes what is published; by default the first of the recipients publishes."""
+    beside: dict[str, int] = field(default_factory=dict)
+    """Other processes that take part, by a name: what each of them takes is told beside."""
 
     recipients: int = 0
     """Subscribers of the channel that is published to; one of them is the publisher. Where the
@@ -45,6 +51,14 @@ class Job:
     """Seconds in which the server is watched at rest, so that its idle cost can be subtracted."""
     patience: float = 30.0
     """Seconds that anything may take; longer is a failure."""
+
+    readers: int = 20
+    """How many of the subscribers read what they get, evenly spread; the others count it."""
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """All whose cost is told; the server's name is SERVER."""
+        return {SERVER: self.pid} | self.beside
 
     def to_json(self) -> str:
         """The job for another process."""

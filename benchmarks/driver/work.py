@@ -16,6 +16,7 @@ MEASURES: dict[str, Callable[[Job, Crowd], Awaitable[Mapping[str, object]]]] = {
     "memory": measure_memory,
     "handshake": measure_handshakes,
     "durable": measure_durable,
+    "nodes": measure,
 }
 
 

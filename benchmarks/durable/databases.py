@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -14,11 +14,12 @@ from ..machine import pinned
 from ..service import SETTINGS, Service
 
 Kind = Literal["none", "sqlite", "postgresql"]
+NOTHING: Mapping[str, str] = {}
 TITLES: dict[Kind, str] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 SERVING = """
 import json, sys
-from dev.services.postgresql import start
-with start() as variables:
+from dev.services.{name} import start
+with start(durable={durable}) as variables:
     print(json.dumps(variables), flush=True)
     sys.stdin.read()
 """
@@ -34,23 +35,32 @@ class Place:
 
 
 @contextmanager
-def database(kind: Kind, service: Service, core: int | None) -> Iterator[Place]:
-    """An empty database, which goes; its server, if it has one, is on this core."""
+def database(
+    kind: Kind, service: Service, core: int | None, others: Mapping[str, str] = NOTHING
+) -> Iterator[Place]:
+    """An empty database, which goes; its server, if it has one, is on this core.
+
+    `others` are settings that the service insists on.
+    """
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="database-") as folder:
         if kind == "none":
             yield Place({})
         elif kind == "sqlite":
-            yield _migrated(Place({"APP_DATABASE_URL": f"sqlite:///{folder}/service.db"}), service)
+            place = Place({"APP_DATABASE_URL": f"sqlite:///{folder}/service.db"})
+            yield _migrated(place, service, others)
         else:
-            with _server(service, core) as place:
-                yield _migrated(place, service)
+            with private_server("postgresql", service, core) as place:
+                yield _migrated(place, service, others)
 
 
 @contextmanager
-def _server(service: Service, core: int | None) -> Iterator[Place]:
-    """A private PostgreSQL, as the project itself starts one."""
-    command = [service.installed.command[0], "-c", SERVING]
+def private_server(
+    name: str, service: Service, core: int | None, *, durable: bool = True
+) -> Iterator[Place]:
+    """A private server of this name, as the project itself starts one."""
+    program = SERVING.format(name=name, durable=durable)
+    command = [service.installed.command[0], "-c", program]
     with pinned(core):
         process = subprocess.Popen(
             command,
@@ -63,16 +73,17 @@ def _server(service: Service, core: int | None) -> Iterator[Place]:
         assert process.stdout is not None
         said = process.stdout.readline()
         if not said:
-            raise MeasurementError("PostgreSQL did not start")
+            raise MeasurementError(f"{name} did not start")
         yield Place(json.loads(said), process.pid)
 
 
-def _migrated(place: Place, service: Service) -> Place:
+def _migrated(place: Place, service: Service, others: Mapping[str, str]) -> Place:
     run(
         *service.installed.command,
         "migrate",
         folder=service.installed.folder,
         **SETTINGS,
+        **others,
         **place.settings,
     )
     return place

@@ -2,8 +2,8 @@
 
 import runpy
 
-from app.realtime import committer
+from app.realtime import waiting
 
 if __name__ == "__main__":
-    committer.MOST_AT_ONCE = 1
+    waiting.MOST_AT_ONCE = 1
     runpy.run_module("app", run_name="__main__")

@@ -10,7 +10,7 @@ from app.history.batch import Outcome, new_epoch
 from app.history.sql import SqlHistory
 from app.protocol.channels import Position
 from app.protocol.errors import CommandError, ErrorCode
-from app.realtime import committer
+from app.realtime import waiting
 from sqlalchemy import select
 
 
@@ -53,6 +53,6 @@ async def append(self: SqlHistory, drafts: Sequence[Draft]) -> Sequence[Outcome]
 
 
 if __name__ == "__main__":
-    committer.MOST_AT_ONCE = 1
+    waiting.MOST_AT_ONCE = 1
     SqlHistory.append = append
     runpy.run_module("app", run_name="__main__")

@@ -18,15 +18,21 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from .databases import needed, own_database
+from . import brokers, databases
+from .brokers import own_broker
+from .databases import own_database
 from .doors import GUESTS, open_door
 from .doors.base import Shown
 from .shapes import Frame, parse
 from .signing import signed
 
 API_KEY = "the-key-of-the-tests-of-this-service"
+OUTLIVES = databases.OUTLIVES or brokers.OUTLIVES
+"""Whether what was said outlives the process."""
 PATIENCE = 20.0
 """Seconds after which what a test waits for is taken not to come."""
+STARTING = 60.0
+"""The same for a service that starts, perhaps beside many others."""
 PROGRAM = ("-m", "app")
 IN_HASTE = {
     "APP_COMMANDS_PER_SECOND": "1000000",
@@ -40,6 +46,11 @@ IN_HASTE = {
     "APP_SIGN_INS_PER_NAME_EVERYWHERE": "1000000",
 }
 """Tests say more at a time than people do; those of the rates have rates of their own."""
+
+
+def needed() -> dict[str, str]:
+    """What must be set for a service to start at all."""
+    return databases.needed() | brokers.needed()
 
 
 def environment(settings: Mapping[str, str | None]) -> dict[str, str]:
@@ -59,7 +70,7 @@ class Service:
         self.guests: dict[str, str] = {}
         """What proves guests who were here before, by the names that tests call them."""
         self._settings = settings
-        self._database = own_database(folder)
+        self._stores = own_database(folder) | own_broker(folder)
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.claims: dict[str, str] = {}
@@ -95,7 +106,7 @@ class Service:
             self._process = subprocess.Popen(
                 [sys.executable, *self._program],
                 cwd=self.folder,
-                env=environment({**IN_HASTE, **usual, **self._database, **self._settings}),
+                env=environment({**IN_HASTE, **usual, **self._stores, **self._settings}),
                 stdout=log,
                 stderr=log,
             )
@@ -153,7 +164,7 @@ class Service:
     def _wait_until_listening(self, before: int) -> None:
         """Wait for the line that names the port, after what was in the log before."""
         assert self._process is not None
-        end = monotonic() + PATIENCE
+        end = monotonic() + STARTING
         while "Uvicorn running on" not in self.log[before:]:
             assert self._process.poll() is None, self.log
             assert monotonic() < end, self.log
@@ -222,6 +233,17 @@ class Wire:
                 return self.connection.close_code or 0, self.connection.close_reason or ""
 
 
+class NotWelcome(AssertionError):
+    """A service said something else first, as one does that is leaving."""
+
+
+def welcome(frame: Frame) -> Frame:
+    """The frame, if it is that."""
+    if frame["type"] != "welcome":
+        raise NotWelcome(frame)
+    return frame
+
+
 class Connected(Wire):
     """A connection that is authenticated, by whatever this service was generated with."""
 
@@ -232,12 +254,11 @@ class Connected(Wire):
         wire = cls(await knock(service, shown, path, max_queue=None))
         if shown.message is not None:
             await wire.say(**shown.message)
-        wire.welcome = await wire.hear()
-        assert wire.welcome["type"] == "welcome", wire.welcome
+        wire.welcome = welcome(await wire.hear())
         wire.token = token or wire.welcome["guest_token"]
         if token is None and not path and user in service.guests:
             wire.token = service.guests[user]
-            wire.welcome = await wire.ask(type="auth", token=wire.token)
+            wire.welcome = welcome(await wire.ask(type="auth", token=wire.token))
         elif token is None and not path:
             service.guests[user] = wire.token
         return wire

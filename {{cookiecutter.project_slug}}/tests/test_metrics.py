@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from app import metrics
+from app.background import RESTART_SECONDS, open_background
 from app.history.memory import MemoryHistory
-from app.realtime.background import RESTART_SECONDS, open_background
 from app.realtime.wheel import TICK, Wheel
 
 from .realtime.stage import elsewhere, open_node, welcomed

@@ -6,9 +6,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-import uvicorn
-
-from .adapters import COMMANDS, TITLE
+from .adapters import COMMANDS, TITLE, serve
 from .auth import origins  # noqa: F401 - settings to which no adapter leads
 from .observability import configure_structlog, log_config
 from .protocol.errors import CommandError
@@ -27,7 +25,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("\n  ".join((f"{TITLE} does not start:", *found)) + "\n")
         raise SystemExit(2)
     if "run" not in given:
-        uvicorn.run(**uvicorn_options(ServerSettings(), Limits()))
+        serve(uvicorn_options(ServerSettings(), Limits()))
         return
     logging.config.dictConfig(log_config(ServerSettings()))
     configure_structlog()

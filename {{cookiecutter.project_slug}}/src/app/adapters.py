@@ -7,6 +7,7 @@ from .coordination.{{ cookiecutter.broker }} import open_coordination
 from .features import chat, echo, personal
 from .history.{{ cookiecutter.broker if cookiecutter.persistence == "none" else cookiecutter.persistence }} import history_commands, open_history
 from .presence.{{ cookiecutter.broker }} import open_presence
+from .server.{{ "alone" if cookiecutter.broker == "memory" else "workers" }} import serve
 
 TITLE = "{{ cookiecutter.project_name | escaped }}"
 FEATURES = (chat.feature, echo.feature, personal.feature)
@@ -25,4 +26,5 @@ __all__ = [
     "open_coordination",
     "open_history",
     "open_presence",
+    "serve",
 ]

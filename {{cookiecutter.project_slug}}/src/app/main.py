@@ -30,13 +30,14 @@ from .adapters import (
 from .auth.dependencies import KeySettings
 from .auth.origins import OriginSettings
 from .auth.revocation import Revocations
+from .background import open_background
 from .http import channels, connections, health, metrics
 from .http.errors import install_errors
+from .http.nesting import NestingLimit
 from .http.page import FOLDER, Modules, Page, page_router
 from .http.websocket import Sockets
 from .metrics import QUEUE_BYTES
 from .observability import configure_structlog, log_config
-from .realtime.background import open_background
 from .realtime.drain import drain, until_gone
 from .realtime.gate import Gate
 from .realtime.guard import Guard
@@ -72,11 +73,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         open_background() as background,
     ):
         directory = Directory(
-            (feature.namespace for feature in FEATURES), history, creates=not limits.in_production
+            (feature.namespace for feature in FEATURES),
+            history,
+            creates=not limits.in_production,
+            lasting=[f"chat:{name}" for name in demo.rooms],
         )
-        rooms = [f"chat:{name}" for name in demo.rooms]
-        if not await directory.settle(rooms):
-            background.spawn(directory.settled(rooms))
         hub = Hub(broker, history, presence, coordination, limits, background)
         background.keep("wheel", wheel.run)
         wheel.schedule(1, lambda: QUEUE_BYTES.set(hub.buffered), 1)
@@ -110,6 +111,7 @@ def create_app() -> FastAPI:
     demo = DemoSettings()
     documented = {} if demo.shown else {"openapi_url": None}
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, **documented)  # type: ignore[arg-type]
+    app.add_middleware(NestingLimit)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=Limits().max_message_bytes)
     if origins := OriginSettings().allowed_origins:
         app.add_middleware(

@@ -8,7 +8,7 @@ import pytest
 
 from app.auth.secret import signing_secret
 
-from ..databases import needed
+from ..service import needed
 
 
 @pytest.fixture

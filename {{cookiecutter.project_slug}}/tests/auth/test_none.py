@@ -74,6 +74,17 @@ async def test_an_identity_is_taken_up_at_once_or_not_at_all(
         assert (await wire.ask(type="ping"))["type"] == "pong"
 
 
+async def test_an_identity_is_taken_up_after_a_beat(service: Service, calm: None) -> None:
+    """A beat comes at a random moment, so the answer to it may be what a client says first."""
+    first = await greeted(service)
+    await first.connection.close()
+    wire = await greeted(service)
+    async with wire.connection:
+        await wire.say(type="pong")
+        again = await wire.ask(type="auth", token=first.welcome["guest_token"])
+        assert (again["type"], again["user"]) == ("welcome", first.welcome["user"])
+
+
 async def test_an_identity_is_taken_up_once(service: Service, calm: None) -> None:
     first = await greeted(service)
     await first.connection.close()

@@ -1,6 +1,8 @@
 """Where the secret comes from, and which ones are refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from structlog.testing import capture_logs
@@ -26,6 +28,21 @@ def test_in_development_it_is_kept_for_the_next_start(bare: pytest.MonkeyPatch) 
     assert DEVELOPMENT_SECRET.stat().st_mode & 0o777 == 0o600
     signing_secret.cache_clear()
     assert signing_secret() == first
+
+
+def test_those_who_start_at_once_have_the_same(bare: pytest.MonkeyPatch) -> None:
+    for _ in range(50):
+        together = Barrier(4)
+
+        def start(together: Barrier = together) -> str:
+            together.wait()
+            return secret._development_secret()
+
+        with ThreadPoolExecutor(4) as starting:
+            found = {each.result() for each in [starting.submit(start) for _ in range(4)]}
+        assert len(found) == 1
+        DEVELOPMENT_SECRET.unlink()
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "short"])

@@ -13,8 +13,7 @@ import pytest
 from client import Client, CommandRefused, Event, Joined, Message, Restated, Roster, Subscription
 from client.auth import by_mode
 
-from ..databases import OUTLIVES
-from ..service import PATIENCE, Service, running
+from ..service import OUTLIVES, PATIENCE, Service, running
 from .manual_clock import ManualClock
 
 

@@ -7,7 +7,8 @@ from secrets import token_hex
 
 import pytest
 
-from app.coordination.base import Coordination, Want
+from app.budget import Want
+from app.coordination.base import Coordination
 
 from ..contracts import Adapter, Clock, adapters
 

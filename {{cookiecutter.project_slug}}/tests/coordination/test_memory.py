@@ -1,6 +1,6 @@
 """What is memory coordination's own."""
 
-from app.coordination.base import Want
+from app.budget import Want
 from app.coordination.memory import MemoryCoordination, open_coordination
 
 from ..contracts import Clock

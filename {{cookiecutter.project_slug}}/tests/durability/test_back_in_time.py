@@ -13,9 +13,10 @@ from app.database.models import Channel, Publication
 
 from ..conftest import Connect
 from ..databases import own_database
+from ..nodes import history
 from ..service import PROGRAM, Connected, Service, environment, running
 from ..shapes import Frame
-from .nodes import database, history
+from .nodes import database
 
 BEFORE, LOST = 10, 5
 

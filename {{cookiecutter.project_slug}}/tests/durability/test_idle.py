@@ -6,8 +6,8 @@ from statistics import median
 from time import monotonic
 
 from ..databases import activity
+from ..nodes import history
 from ..service import API_KEY, PATIENCE, Connected, running
-from .nodes import history
 
 SOCKETS, POOL = 200, 5
 SETTINGS = {"APP_DATABASE_POOL": str(POOL), "APP_CONNECTIONS_PER_ADDRESS": "1000"}

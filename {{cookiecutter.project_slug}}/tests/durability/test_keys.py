@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from ..conftest import Connect
+from ..nodes import history, nodes
 from ..service import Service
-from .nodes import PROGRAMS, history, nodes
+from .nodes import PROGRAMS
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ import pytest
 from client import Client
 from client.auth import by_mode
 
+from ..nodes import history
 from ..service import Service, running
-from .nodes import PROGRAMS, history
-from .truth import Name, Place, misnumbered, misstored
+from ..truth import Name, Place, misnumbered, misstored
+from .nodes import PROGRAMS
 
 REBORN = (str(PROGRAMS / "reborn.py"),)
 CHANNELS = ("chat:a", "chat:b", "chat:c")

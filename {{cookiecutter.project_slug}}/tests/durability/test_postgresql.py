@@ -10,8 +10,8 @@ from sqlalchemy import make_url
 
 from ..conftest import Connect
 from ..databases import own_database
+from ..nodes import history
 from ..service import Service
-from .nodes import history
 
 MARK = b"nobody hears of this"
 """What a transaction has in it that is to be lost."""

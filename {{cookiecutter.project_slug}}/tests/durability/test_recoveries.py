@@ -8,14 +8,15 @@ from random import Random
 
 import pytest
 
+from ..nodes import history, nodes
 from ..service import Connected, Service
 from ..shapes import Frame
-from .nodes import PROGRAMS, history, nodes
-from .truth import Name, Place, Seen, misnumbered, misstored
+from ..truth import Name, Place, Seen, misnumbered, misstored
+from .nodes import PROGRAMS
 
 SEED = os.environ.get("TEST_SEED", "1")
 FAULTS = ("number_without_the_lock", "skip_the_sweep", "drop_a_delivery", "ignore_holes")
-PATIENCE = 4.0
+PATIENCE, LITTLE = 4.0, 2.0
 """Seconds after which what is still missing will not come: sweeps are one second apart."""
 
 
@@ -23,7 +24,7 @@ PATIENCE = 4.0
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Service]]:
     """Two nodes, to which the database is slow."""
     folder, program = tmp_path_factory.mktemp("recoveries"), (str(PROGRAMS / "slow.py"), SEED)
-    with nodes(folder, program=program, APP_SWEEP_SECONDS="1") as services:
+    with nodes(folder, program=program, apart=True, APP_SWEEP_SECONDS="1") as services:
         yield services
 
 
@@ -73,9 +74,9 @@ class Subscriber:
         self.seen.take(await self._last.hear_type("subscribed"))
         await together.wait()
 
-    async def finish(self, history: Sequence[object]) -> None:
+    async def finish(self, history: Sequence[object], patience: float) -> None:
         """Hear what is left, on the last connection."""
-        await self._hear(self._last, PATIENCE, top=len(history))
+        await self._hear(self._last, patience, top=len(history))
         await self._last.connection.close()
 
     async def _subscribe(self) -> Connected:
@@ -92,7 +93,13 @@ class Subscriber:
 
 
 async def play(
-    own: Sequence[Service], name: str, *, publishers: int, messages: int, recoveries: int
+    own: Sequence[Service],
+    name: str,
+    *,
+    publishers: int,
+    messages: int,
+    recoveries: int,
+    patience: float = PATIENCE,
 ) -> list[str]:
     """What was wrong, after so many people did so much in three channels."""
     channels = [f"chat:{name}-{letter}" for letter in "abc"]
@@ -108,7 +115,7 @@ async def play(
         *(each.follow(recoveries // 10, together) for each in following),
     )
     stored = {channel: await history(own[0], channel) for channel in channels}
-    await asyncio.gather(*(each.finish(stored[each.channel]) for each in following))
+    await asyncio.gather(*(each.finish(stored[each.channel], patience) for each in following))
     wrong = [line for one in following for line in one.seen.differs(stored[one.channel])]
     for channel, messages_there in stored.items():
         told: dict[Name, Place] = {}
@@ -128,4 +135,4 @@ async def test_everybody_sees_what_history_has(own: Sequence[Service]) -> None:
 async def test_a_planted_fault_is_found(own: Sequence[Service], fault: str) -> None:
     for service in own:
         (service.folder / "fault").write_text(fault)
-    assert await play(own, fault, publishers=20, messages=6, recoveries=20)
+    assert await play(own, fault, publishers=20, messages=6, recoveries=20, patience=LITTLE)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..conftest import Connect
 from ..databases import own_database
+from ..nodes import history
 from ..service import environment, running
-from .nodes import history
 
 ROOT = Path(__file__).parents[2]
 WRITERS, SECONDS, TURNS = 4, 3, 150

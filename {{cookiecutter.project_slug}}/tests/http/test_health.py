@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 
 import app
+from app import background
 from app.broker.base import Health
 from app.features.base import current_node
 from app.http import health
-from app.realtime import background
 from app.realtime.node import Node
 
 from ..conftest import Connect

@@ -157,6 +157,18 @@ async def test_a_leave_is_given_to_one_caller_over_all_nodes(
     assert not any(change.joined for change in given)
 
 
+async def test_who_comes_back_during_a_sweep_left_and_joined_or_neither(
+    hasty: tuple[Presence, Presence], channel: str
+) -> None:
+    one, two = hasty
+    await one.enter([entry(channel, "ann")])
+    for _ in range(50):
+        await one.leave([entry(channel, "ann")])
+        gone, come = await asyncio.gather(two.sweep([channel]), one.enter([entry(channel, "ann")]))
+        assert len(gone) == len(come)
+        assert await users(two, channel) == ["ann"]
+
+
 async def test_a_sweep_tells_of_the_channels_asked_for_only(
     hasty: tuple[Presence, Presence], channel: str
 ) -> None:

@@ -25,6 +25,7 @@ from app.protocol.commands import (
 from app.protocol.errors import CommandError, ErrorCode
 from app.protocol.events import HistoryPage, Member, Ok, Welcome
 
+from ..collecting import collecting
 from ..shapes import parse
 from .malformed import CANARY, MALFORMED, Malformed
 
@@ -84,6 +85,28 @@ def test_what_is_no_command_is_refused_with_its_id(malformed: Malformed) -> None
     assert refused.value.code == malformed.code
     assert CANARY not in refused.value.message
     assert codec.decode_id(malformed.text) == malformed.id
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, '{"id":"m","data":' + "[" * 50_000])
+def test_what_nests_too_deep_disturbs_nothing_that_runs_meanwhile(text: str) -> None:
+    with collecting() as failed:
+        assert codec.decode_id(text) is None
+    assert failed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "deep"),
+    [
+        ("[" * 128, False),
+        ("[" * 129, True),
+        ("[[]," * 100 + "]" * 100, False),
+        ("[" + "[{}]," * 1_000, False),
+        (r'{"a":"\\\"' + "[" * 200 + '"}', False),
+        (r'{"a":"\\"' + '{"b":' * 200, True),
+    ],
+)
+def test_brackets_nest_where_they_are_no_text(text: str, deep: bool) -> None:
+    assert codec.too_deep(text) is deep
 
 
 def test_a_refusal_names_the_field() -> None:

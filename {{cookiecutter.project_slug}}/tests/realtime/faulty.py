@@ -151,6 +151,8 @@ class FaultyBroker:
 class FaultyPresence:
     """One node's way to the presence store that all share."""
 
+    carries = False
+
     def __init__(self, inner: MemoryPresence, fates: Fates) -> None:
         self._inner = inner
         self._fates = fates

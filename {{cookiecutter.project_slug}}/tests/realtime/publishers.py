@@ -46,9 +46,8 @@ class Publishers:
             hub = self._hubs[(node + attempt) % len(self._hubs)]
             try:
                 async with asyncio.timeout(COMMAND_SECONDS):
-                    published = await hub.publish(NAMESPACE, said)
-                    assert published is not None
-                    receipt = await published
+                    receipt = await hub.publish(NAMESPACE, said)
+                    assert receipt is not None
                     if isinstance(receipt, CommandError):
                         raise receipt
             except (Unavailable, TimeoutError):

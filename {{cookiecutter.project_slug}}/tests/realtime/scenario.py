@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from structlog.testing import capture_logs
 
+from app.background import open_background
 from app.broker.memory import MemoryBroker
 from app.coordination.memory import MemoryCoordination
 from app.presence.memory import MemoryPresence
 from app.protocol.channels import START
 from app.protocol.errors import Unavailable
-from app.realtime.background import open_background
 from app.realtime.hub import Hub
 from app.settings import Limits
 

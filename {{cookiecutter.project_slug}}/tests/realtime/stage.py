@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 
 from app.auth.base import Principal
 from app.auth.revocation import Record, Revocations
+from app.background import open_background
 from app.broker.base import Broker
 from app.broker.memory import MemoryBroker
 from app.coordination.base import Coordination
@@ -26,7 +27,6 @@ from app.protocol import frames
 from app.protocol.commands import AnyCommand, Json, Publish
 from app.protocol.errors import CloseCode, Disconnect, Unavailable
 from app.protocol.events import Member
-from app.realtime.background import open_background
 from app.realtime.connection import serve
 from app.realtime.gate import Gate
 from app.realtime.guard import Guard

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
+from app.broker.base import Gap, Packet
 from app.broker.memory import MemoryBroker
 from app.presence.base import Change, Entry
 from app.presence.memory import MemoryPresence
@@ -198,5 +201,45 @@ def test_a_lease_is_renewed_though_nobody_can_leave_and_then_all_do() -> None:
         await asyncio.sleep(2 * BEAT_SECONDS)
         assert (await store.roster("c", 10)).count == 0
         running.cancel()
+
+    run(story())
+
+
+class Forgetful(MemoryPresence):
+    """A store that loses everything when it is told to."""
+
+    def __init__(self, *, carries: bool) -> None:
+        super().__init__(grace=0)
+        self.carries = carries
+        self.lost = False
+
+    async def renew(self) -> bool:
+        lost, self.lost = self.lost, False
+        if lost:
+            self._channels.clear()
+        return not lost
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_everybody_enters_again_what_was_lost_and_is_announced_once(carries: bool) -> None:
+    async def story() -> None:
+        store, broker = Forgetful(carries=carries), MemoryBroker()
+        attendance = Attendance(store, broker, lambda: ["c"])
+        said: list[Packet] = []
+
+        async def hear() -> None:
+            async for delivery in broker.deliveries():
+                said.extend([] if isinstance(delivery, Gap) else delivery)
+
+        await broker.follow(["c"])
+        running = [asyncio.create_task(attendance.run()), asyncio.create_task(hear())]
+        for user in ("ann", "bob"):
+            await attendance.enter(Entry("c", user, Member(id=user)))
+        store.lost = True
+        await asyncio.sleep(1.5 * BEAT_SECONDS)
+        assert (await store.roster("c", 10)).count == 2
+        assert len(said) == (0 if carries else 4)
+        for task in running:
+            task.cancel()
 
     run(story())

@@ -8,13 +8,15 @@ from structlog.testing import capture_logs
 
 from app.broker.base import Packet
 from app.broker.memory import MemoryBroker
+from app.coordination.memory import MemoryCoordination
 from app.history.base import Draft, Receipt
 from app.history.memory import MemoryHistory
 from app.protocol.errors import CommandError, Unavailable
-from app.realtime import committer
+from app.realtime import committer, waiting
 from app.realtime.committer import Committer
 
 from ..history.drafts import draft, drafts
+from ..service import PATIENCE
 
 
 class Gated(MemoryHistory):
@@ -58,7 +60,9 @@ class Stage:
         self.history = Gated()
         self.broker = Deaf()
         self.delivered: list[Packet] = []
-        self.committer = Committer(self.history, self.broker, self.delivered.extend)
+        self.committer = Committer(
+            self.history, self.broker, MemoryCoordination(), self.delivered.extend
+        )
 
     @property
     def offsets(self) -> list[int]:
@@ -70,6 +74,7 @@ class Stage:
         outcome = await self.committer.submit(draft)
         if isinstance(outcome, CommandError):
             raise outcome
+        assert outcome is not None
         return outcome
 
     async def gather(self, drafts: Sequence[Draft]) -> list[Receipt | BaseException]:
@@ -106,7 +111,7 @@ async def test_what_waits_shares_an_append_and_keeps_its_order(stage: Stage) -> 
 
 async def test_what_waits_shares_an_append_as_long_as_it_is_not_large(stage: Stage) -> None:
     """One write to each subscriber brings all of it, whatever may wait for it."""
-    large = committer.MOST_BYTES // 2
+    large = waiting.MOST_BYTES // 2
     await stage.gather([draft("chat:x", "x" * large) for _ in range(5)])
     assert stage.history.batches == [2, 2, 1]
 
@@ -142,7 +147,7 @@ async def test_a_failed_append_is_told_to_everybody_and_the_next_one_works(
 async def test_too_much_at_once_is_refused_until_there_is_room(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committer, "MOST_WAITING", 2)
+    monkeypatch.setattr(waiting, "MOST_WAITING", 2)
     stage.history.open.clear()
     first = asyncio.create_task(stage.commit(draft("chat:x", "0")))
     await stage.history.asked.wait()
@@ -176,9 +181,24 @@ async def test_subscribers_here_need_no_broker(stage: Stage) -> None:
         await asyncio.sleep(0)
     assert stage.offsets == [1]
     assert [each["log_level"] for each in logs] == ["warning"]
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["in silence", "with the next"])
+async def test_what_was_not_announced_is_owed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """The newest of each channel, once the broker is back: others see by it what they miss."""
+    monkeypatch.setattr(committer, "RETRY_SECONDS", 0.01)
+    stage.broker.away = True
+    await stage.gather([*drafts("chat:x", 3), draft("chat:y", "1")])
     stage.broker.away = False
-    await stage.commit(draft("chat:x", "2"))
-    assert len(stage.broker.carried) == 1
+    for _ in range(more):
+        await stage.commit(draft("chat:x", "next"))
+    async with asyncio.timeout(PATIENCE):
+        while len(stage.broker.carried) < 2 + more:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    assert stage.broker.carried == stage.delivered[2:]
 
 
 async def test_a_history_that_carries_needs_no_announcement(

@@ -1,5 +1,6 @@
 """Which channels exist, what may be published to them, and who may do what there."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,9 +12,11 @@ from app.auth.policy import Policy, scope
 from app.history.base import Room
 from app.history.memory import MemoryHistory
 from app.protocol.commands import Json
-from app.protocol.errors import CommandError
+from app.protocol.errors import CommandError, Unavailable
 from app.realtime import namespaces
 from app.realtime.namespaces import Directory, Namespace
+
+from ..contracts import Clock
 
 ANN = Principal("ann")
 WRITER = Principal("ann", scopes=frozenset({"write"}))
@@ -33,10 +36,28 @@ SHY = Namespace("shy", payload=Json, policy=Policy(presence=scope("write")))
 SECRET = Namespace("secret", payload=Json, listed=True, policy=Policy(subscribe=scope("write")))
 
 
+KINDS = (OPEN, LISTED, READ_ONLY, SHY, SECRET)
+
+
 def directory(*, creates: bool) -> Directory:
     """A directory of these namespaces, without a room."""
-    history = MemoryHistory(length=10, seconds=10)
-    return Directory((OPEN, LISTED, READ_ONLY, SHY, SECRET), history, creates=creates)
+    return Directory(KINDS, MemoryHistory(length=10, seconds=10), creates=creates)
+
+
+class Forgetful(MemoryHistory):
+    """A store that can lose all rooms, and be away."""
+
+    away = False
+
+    def lose(self) -> None:
+        """Have none any more."""
+        self._rooms.clear()
+
+    async def describe(self, channel: str) -> Room | None:
+        """The room, unless the store is away."""
+        if self.away:
+            raise Unavailable
+        return await super().describe(channel)
 
 
 async def refusal(attempt: Any) -> tuple[str, str | None]:
@@ -88,25 +109,71 @@ async def test_a_listed_channel_exists_once_it_was_created() -> None:
     assert kept is not None and kept.title == "The room"
 
 
-async def test_a_room_that_was_seen_once_is_not_asked_for_again(
+async def test_a_room_that_was_seen_is_not_asked_for_again_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(namespaces, "MOST_KNOWN", 2)
-    rooms = directory(creates=False)
+    history, clock = MemoryHistory(length=10, seconds=10), Clock()
+    rooms = Directory(KINDS, history, creates=False, clock=clock)
     asked: list[str] = []
-    describe = rooms.rooms.describe
+    describe = history.describe
 
     async def noted(channel: str) -> Room | None:
         asked.append(channel)
         return await describe(channel)
 
-    monkeypatch.setattr(rooms.rooms, "describe", noted)
+    monkeypatch.setattr(history, "describe", noted)
     for name in ("listed:x", "listed:y", "listed:z"):
         await rooms.create(name, "A room", "ann")
     for name in ("listed:x", "listed:x", "listed:y", "listed:x", "listed:z", "listed:z"):
         assert await rooms.writable(ANN, name) is LISTED
     assert asked == ["listed:x", "listed:y", "listed:z"]
     assert await refusal(rooms.writable(ANN, "listed:other")) == ("unknown_channel", "channel")
+    clock.advance(namespaces.BELIEVED_SECONDS)
+    asked.clear()
+    await asyncio.gather(*(rooms.writable(ANN, "listed:z") for _ in range(5)))
+    assert asked == ["listed:z"], "one asks for all"
+
+
+async def test_the_rooms_from_the_start_are_there_on_each_node_whatever_the_store_lost() -> None:
+    history = Forgetful(length=10, seconds=10)
+    nodes = [
+        Directory(KINDS, history, creates=False, lasting=["listed:lobby"], clock=Clock())
+        for _ in range(2)
+    ]
+    for node in nodes:
+        for _ in range(2):
+            assert [room.title for room in await node.listed()] == ["Lobby"]
+            assert await node.writable(ANN, "listed:lobby") is LISTED
+            history.lose()
+    stranger = Directory(KINDS, history, creates=False)
+    await nodes[0].listed()
+    assert await stranger.writable(ANN, "listed:lobby") is LISTED
+
+
+async def test_a_room_in_use_that_the_store_lost_is_put_back() -> None:
+    history, clock = Forgetful(length=10, seconds=10), Clock()
+    rooms = Directory(KINDS, history, creates=False, clock=clock)
+    room = await rooms.create("listed:x", "The room", "ann")
+    await rooms.writable(ANN, "listed:x")
+    history.lose()
+    clock.advance(namespaces.BELIEVED_SECONDS)
+    assert await rooms.writable(ANN, "listed:x") is LISTED
+    assert await history.rooms() == [room]
+    history.lose()
+    assert await rooms.listed() == [room]
+
+
+async def test_a_room_that_is_known_is_one_while_the_store_is_away() -> None:
+    history, clock = Forgetful(length=10, seconds=10), Clock()
+    rooms = Directory(KINDS, history, creates=False, clock=clock)
+    await rooms.create("listed:x", "The room", "ann")
+    await rooms.writable(ANN, "listed:x")
+    history.away = True
+    clock.advance(namespaces.BELIEVED_SECONDS)
+    assert await rooms.writable(ANN, "listed:x") is LISTED
+    with pytest.raises(Unavailable):
+        await rooms.writable(ANN, "listed:y")
 
 
 async def test_in_development_who_enters_creates_but_who_reads_does_not() -> None:

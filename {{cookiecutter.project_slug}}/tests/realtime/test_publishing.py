@@ -8,7 +8,7 @@ import pytest
 from app.history.base import Draft, Receipt
 from app.history.memory import MemoryHistory
 from app.protocol.errors import CommandError
-from app.realtime import committer
+from app.realtime import waiting
 
 from ..conftest import Connect
 from .stage import open_node, welcomed
@@ -145,7 +145,7 @@ class Hanging(MemoryHistory):
 
 
 async def test_who_publishes_too_much_hears_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committer, "MOST_WAITING", 5)
+    monkeypatch.setattr(waiting, "MOST_WAITING", 5)
     history = Hanging()
     async with open_node(history=history) as node, welcomed(node) as ann:
         for number in range(50):

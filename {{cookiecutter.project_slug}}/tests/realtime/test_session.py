@@ -282,8 +282,8 @@ async def test_a_refresh_takes_away_what_the_new_credential_does_not_allow() -> 
         await ann.hear()
         for channel in ("news:x", "talk:x"):
             await ann.ask(type="subscribe", channel=channel)
-        assert (await ann.ask(type="publish", channel="news:x", data=1))["type"] == "ok"
-        await ann.hear_type("message")
+        ann.say(type="publish", channel="news:x", data=1)
+        assert {(await ann.hear())["type"] for _ in range(2)} == {"ok", "message"}
         ann.say(type="refresh", token="less", id="r")
         ended = {"type": "unsubscribed", "channel": "news:x", "reason": "policy changed"}
         assert [await ann.hear(), (await ann.hear())["type"]] == [ended, "ok"]

@@ -13,8 +13,7 @@ import pytest
 from app.auth.secret import DEVELOPMENT_SECRET
 
 from ..conftest import Connect
-from ..databases import OUTLIVES
-from ..service import Service, Wire, enter, knock, running
+from ..service import OUTLIVES, Service, Wire, enter, knock, running
 
 GRACE = 2.0
 """Seconds that connections have in development."""

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from ..auth.dependencies import CurrentRevocations, not_stored
 from ..auth.keys import TokenSettings
-from ..coordination.base import Coordination, Want
+from ..budget import Want
+from ..coordination.base import Coordination
 from ..history.sql import SqlHistory
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import Error

@@ -1,11 +1,11 @@
 """The secret that signs tokens: from the environment; in development one that lasts."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
+from tempfile import NamedTemporaryFile
 
 import structlog
 
@@ -66,10 +66,14 @@ def _development_secret() -> str:
 
 
 def _keep_once(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, unless it is there."""
-    with suppress(FileExistsError), open(path, "x", opener=_private) as file:
-        file.write(text)
+    """Write a file that only its owner can read, unless it is there.
 
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    Several workers that start at the same time find it whole, or not at all.
+    """
+    if path.exists():
+        return
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.") as draft:
+        draft.write(text)
+        draft.flush()
+        with suppress(FileExistsError):
+            path.hardlink_to(draft.name)

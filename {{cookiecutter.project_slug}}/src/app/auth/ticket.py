@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, TypeAdapter
 from starlette.requests import HTTPConnection
 
-from ..coordination.base import Coordination, Want
+from ..budget import Want
+from ..coordination.base import Coordination
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from .base import SERVER, Authenticator, Principal
 from .bearer import ByBearer

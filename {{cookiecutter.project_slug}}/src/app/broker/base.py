@@ -47,7 +47,10 @@ class Health(StrEnum):
 class Broker(Protocol):
     """Carries packets to every node that follows their channel."""
 
-    health: Health
+    @property
+    def health(self) -> Health:
+        """How this node stands with it."""
+        ...
 
     async def publish(self, packets: Sequence[Packet]) -> None:
         """Send packets to every follower, this node too. Raises Unavailable in bounded time."""

@@ -18,7 +18,7 @@ class MemoryBrokerSettings(Section):
         if self.workers > 1:
             yield (
                 f"APP_WORKERS is {self.workers}, but the memory broker serves one process: "
-                "set it to 1, or choose broker=redis for more"
+                "set it to 1, or move to another broker: CONTRIBUTING.md says how"
             )
 
 

@@ -1,31 +1,9 @@
 """The contract of the small state that all nodes share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """One use of a budget that refills at `rate` per second and holds at most `burst`."""
-
-    key: str
-    rate: float
-    burst: int
-
-
-ROUNDING = 1e-6
-"""Seconds that a sum of floats may be off."""
-
-
-def use_one(full_at: float, now: float, rate: float, burst: int) -> tuple[float, float]:
-    """Use up one of a budget, which is kept as the time at which it is full again.
-
-    Returns the seconds to wait, 0.0 if there was one left, and when the budget is full then.
-    """
-    later = max(full_at, now) + 1 / rate
-    wait = later - now - burst / rate
-    return (wait, full_at) if wait > ROUNDING else (0.0, later)
+from ..budget import Want
 
 
 class Coordination(Protocol):

@@ -7,7 +7,7 @@ from itertools import islice
 from secrets import token_hex
 from time import monotonic
 
-from .base import Want, use_one
+from ..budget import Want, use_one
 
 _Kept = OrderedDict[tuple[str, str], tuple[str, float]]
 """What is kept, and until when, by kind and key."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from ..budget import Want
 from ..protocol.channels import Position
 from ..protocol.errors import CommandError
 
@@ -13,7 +14,8 @@ from ..protocol.errors import CommandError
 class Draft(NamedTuple):
     """A publication before it has a position.
 
-    `body` is what `codec.encode_body` made; `digest` stands for the data where there is a `key`.
+    `body` is what `codec.encode_body` made; `digest` stands for the data where there is a `key`;
+    `cost` is what publishing it uses up, if it does.
     """
 
     channel: str
@@ -23,6 +25,7 @@ class Draft(NamedTuple):
     body: bytes
     key: str | None = None
     digest: bytes | None = None
+    cost: Want | None = None
 
 
 class Receipt(NamedTuple):
@@ -82,7 +85,10 @@ class History(Protocol):
         ...
 
     carries: bool
-    """Whether `append` also hands each publication to every node, atomically."""
+    """Whether `append` also uses up what each draft costs, and hands it to every node, at once.
+
+    Where it does not, the committer does: the one before, the other afterwards.
+    """
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         """Store drafts in order; each is durable on return, at the level chosen.

@@ -42,8 +42,8 @@ async def publish(
     if "publish" not in principal.scopes:
         raise CommandError(ErrorCode.FORBIDDEN, "needs X-API-Key, or the scope publish")
     wanted = Publish(type="publish", channel=channel, data=message.data, key=message.key)
-    done = await publishing.publish(node, principal, wanted)
-    return publishing.acknowledge(wanted, None if done is None else await done)
+    published = await publishing.publish(node, principal, wanted)
+    return publishing.acknowledge(wanted, await published)
 
 
 def _window(

@@ -29,6 +29,9 @@ class Change:
 class Presence(Protocol):
     """Knows who is in which channel; each method raises Unavailable in bounded time."""
 
+    carries: bool
+    """Whether it tells every node of a change as the change is made: then the caller need not."""
+
     async def enter(self, entries: Sequence[Entry]) -> Sequence[Change]:
         """Note sessions; a join per user who was on no node, and not in the grace after leaving."""
         ...
@@ -38,7 +41,7 @@ class Presence(Protocol):
         ...
 
     async def roster(self, channel: str, limit: int) -> Roster:
-        """Who is in the channel; entries of nodes whose lease ended are not."""
+        """Who is in the channel: those whose join was reported, and whose leave was not."""
         ...
 
     async def renew(self) -> bool:
@@ -49,5 +52,8 @@ class Presence(Protocol):
         ...
 
     async def sweep(self, channels: Collection[str]) -> Sequence[Change]:
-        """The leaves that are due in these channels, each given to one caller over all nodes."""
+        """The leaves that are due in these channels, each given to one caller over all nodes.
+
+        What nodes entered whose lease ended leaves then, with the grace from there.
+        """
         ...

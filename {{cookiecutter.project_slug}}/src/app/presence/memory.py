@@ -30,6 +30,8 @@ _Attendance = tuple[Member, set[str]]
 class MemoryPresence:
     """Counts each user once; the grace lasts until a sweep reports the leave: the two alternate."""
 
+    carries = False
+
     def __init__(self, grace: float, clock: Callable[[], float] = monotonic) -> None:
         self._grace = grace
         self._clock = clock

@@ -2,15 +2,17 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from .channels import Position
-from .commands import AnyCommand, Id
+from .commands import DEEPEST, AnyCommand, Id
 from .errors import CommandError, ErrorCode
 from .events import Error, Member
 from .frames import Frame
@@ -30,12 +32,27 @@ def decode(text: str) -> AnyCommand:
         raise _explain(error.errors(include_url=False, include_input=False)[0]) from None
 
 
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_BETWEEN = re.compile(r'"(?:[^"\\]+|\\.)*"?|[^][{}"]+', re.DOTALL)
+
+
+def too_deep(text: str) -> bool:
+    """Whether JSON nests so far that the standard library should not read it.
+
+    That goes as deep as Python may, where whatever else happens to run fails, such as what a
+    garbage collection ends.
+    """
+    return max(accumulate(_STEPS[each] for each in _BETWEEN.sub("", text)), default=0) > 2 * DEEPEST
+
+
 def decode_id(text: str) -> Id | None:
     """The `id` of a message that `decode` refused, where it has a usable one."""
+    if too_deep(text):
+        return None
     try:
         # The standard library reads more than JSON, such as half a character in another field.
         return _id.validate_json(json.dumps(json.loads(text)["id"]), strict=True)
-    except (LookupError, RecursionError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -53,13 +52,16 @@ class Attendance:
         clock = asyncio.get_running_loop().time
         due = clock() + BEAT_SECONDS
         while True:
-            with suppress(TimeoutError):
+            over = False
+            try:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
+            except TimeoutError:
+                over = True  # The loop may take a moment just before it for the same.
             self._wake.clear()
             try:
                 await self._carry_out()
-                if due <= clock():
+                if over or due <= clock():
                     due = clock() + BEAT_SECONDS
                     await self._beat()
             except Unavailable:
@@ -87,11 +89,11 @@ class Attendance:
 
     async def _beat(self) -> None:
         if not await self.presence.renew():
-            await self.presence.enter(list(self._here))
+            await self._announce(await self.presence.enter(list(self._here)))
         await self._announce(await self.presence.sweep(self.channels()))
 
     async def _announce(self, changes: Sequence[Change]) -> None:
-        if changes:
+        if changes and not self.presence.carries:
             await self.broker.publish([_packet(change) for change in changes])
 
 

@@ -1,8 +1,8 @@
 """Puts publications into history, many at a time, and announces them in that order."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -10,19 +10,18 @@ import structlog
 
 from .. import metrics
 from ..broker.base import Broker, Kind, Packet
+from ..budget import too_much
+from ..coordination.base import Coordination
 from ..history.base import Draft, History, Outcome, Receipt
 from ..protocol.channels import START
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
 from .channel import LocalChannel
+from .waiting import Published, Waiting, Waits, charge
 
 log = structlog.stdlib.get_logger(__name__)
 
-MOST_WAITING = 10_000
-MOST_AT_ONCE, MOST_BYTES = 500, 262_144
-"""How much is committed and delivered together, at most one publication more than that."""
-
-_Waiting = tuple[Draft, asyncio.Future[Outcome], float]
-"""A draft, what becomes of it, and when it was submitted."""
+MOST_OWED = 1_000
+RETRY_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -34,38 +33,31 @@ class Committer:
 
     history: History
     broker: Broker
+    coordination: Coordination
     deliver: Callable[[Sequence[Packet]], None]
     channels: Mapping[str, LocalChannel] = field(default_factory=dict)
     """Those that are followed here."""
-    _waiting: deque[_Waiting] = field(default_factory=deque)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _waiting: Waiting = field(default_factory=Waiting)
+    _owed: dict[str, Packet] = field(default_factory=dict)
+    """The newest of each channel that was not announced: it shows others that more is missing."""
 
-    def submit(self, draft: Draft) -> asyncio.Future[Outcome]:
+    def submit(self, draft: Draft) -> Published:
         """Have a draft stored and announced; the future has a receipt, or why there is none."""
-        outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        if len(self._waiting) < MOST_WAITING:
-            self._waiting.append((draft, outcome, monotonic()))
-            self._wake.set()
-        else:
-            busy = CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
-            outcome.set_result(busy)
-        return outcome
+        return self._waiting.submit(draft)
 
     async def run(self) -> None:
         """Commit what waits, batch by batch, until cancelled."""
         while True:
-            await self._wake.wait()
-            batch: list[_Waiting] = []
-            size = 0
-            while self._waiting and len(batch) < MOST_AT_ONCE and size < MOST_BYTES:
-                batch.append(self._waiting.popleft())
-                size += len(batch[-1][0].body)
-            if not self._waiting:
-                self._wake.clear()
-            await self._commit(batch)
+            batch: Sequence[Waits] = ()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if self._owed else None):
+                    batch = await self._waiting.batch()
+            if batch:
+                await self._commit(batch)
+            else:
+                await self._announce(())
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+    async def _commit(self, batch: Sequence[Waits]) -> None:
         packets: list[Packet] = []
         drafts = [draft for draft, _, _ in batch]
         followed = {draft.channel for draft in drafts} & self.channels.keys()
@@ -87,7 +79,9 @@ class Committer:
 
     async def _append(self, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         try:
-            return await self.history.append(drafts)
+            if self.history.carries:
+                return await self.history.append(drafts)
+            return await self._append_paid(drafts)
         except CommandError as error:
             refused = error
         except Exception:
@@ -95,9 +89,20 @@ class Committer:
             refused = CommandError(ErrorCode.INTERNAL, "the message could not be stored")
         return [refused] * len(drafts)
 
+    async def _append_paid(self, drafts: Sequence[Draft]) -> Sequence[Outcome]:
+        """Append those that their senders have left to publish."""
+        due = await charge(self.coordination, drafts)
+        paid = [draft for draft, wait in zip(drafts, due, strict=True) if not wait]
+        outcomes = iter(await self.history.append(paid) if paid else ())
+        return [too_much(wait) if wait else next(outcomes) for wait in due]
+
     async def _announce(self, packets: Sequence[Packet]) -> None:
         try:
-            await self.broker.publish(packets)
+            await self.broker.publish([*self._owed.values(), *packets])
+            self._owed.clear()
         except Unavailable:
-            # Stored and delivered here; the other nodes find it by their sweep.
-            log.warning("not announced to other nodes", messages=len(packets))
+            # Stored and delivered here; what is not owed, the other nodes find by their sweep.
+            newest = {packet.channel: packet for packet in packets}
+            self._owed |= dict(list(newest.items())[: MOST_OWED - len(self._owed)])
+            if packets:
+                log.warning("not announced to other nodes", messages=len(packets))

@@ -49,14 +49,13 @@ async def unsubscribe(session: "Session", command: commands.Unsubscribe) -> None
 async def publish(session: "Session", command: commands.Publish) -> None:
     """Publish to a channel, subscribed or not.
 
-    The next command does not wait for a durable one: what a client sends at once shares an
-    append, and the replies follow it.
+    The next does not wait for it: what a client sends at once shares an append or a round trip,
+    and the replies follow it.
     """
     published = await publishing.publish(session.node, session.principal, command)
-    if published is None or published.done():
-        # Refused at once: what is kept takes its time.
-        outcome = None if published is None else published.result()
-        session.reply(publishing.acknowledge(command, outcome))
+    if published.done():
+        # Refused at once: anything else takes its time.
+        session.reply(publishing.acknowledge(command, published.result()))
     else:
         session.published.append((command, published))
         published.add_done_callback(session.acknowledge)

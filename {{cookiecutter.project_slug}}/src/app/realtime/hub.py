@@ -10,9 +10,10 @@ import structlog
 
 from ..auth.base import Principal
 from ..auth.revocation import CONTROL
+from ..background import Background
 from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
-from ..history.base import Draft, History, Outcome
+from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
 from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
@@ -20,14 +21,15 @@ from ..protocol.errors import CloseCode, Disconnect, Unavailable
 from ..protocol.events import Roster
 from ..settings import Limits
 from ..tally import Tally
+from .announcer import Announcer
 from .attendance import Attendance
-from .background import Background
 from .channel import LocalChannel
 from .committer import Committer
 from .guard import obey
 from .joining import Join
 from .mending import RETRY_SECONDS, Mender
 from .namespaces import Namespace
+from .waiting import Published
 
 if TYPE_CHECKING:
     from .session import Session
@@ -58,12 +60,16 @@ class Hub:
         self._mender = Mender(
             self.history, self.coordination, self.limits, self.background, self.channels
         )
-        self._committer = Committer(self.history, self.broker, self.deliver, self.channels)
+        self._committer = Committer(
+            self.history, self.broker, self.coordination, self.deliver, self.channels
+        )
+        self._announcer = Announcer(self.broker, self.coordination)
         self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
         self._users = Tally(self.limits.connections_per_user)
         self.background.spawn(self._heed())
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
+        self.background.keep("announcer", self._announcer.run)
         self.background.keep("attendance", self._attendance.run)
         self.background.keep("sweep", self._mender.sweep)
         self.background.keep("retention", self._mender.retain)
@@ -127,12 +133,9 @@ class Hub:
             self._attendance.leave(Entry(name, session.id, session.principal.member))
         self._forget_if_idle(channel)
 
-    async def publish(self, namespace: Namespace, draft: Draft) -> asyncio.Future[Outcome] | None:
+    def publish(self, namespace: Namespace, draft: Draft) -> Published:
         """Durable: have it stored, then announced; the future tells where. Else announce it."""
-        if namespace.durable:
-            return self._committer.submit(draft)
-        await self.broker.publish([Packet(Kind.MESSAGE, draft.channel, draft.body)])
-        return None
+        return (self._committer if namespace.durable else self._announcer).submit(draft)
 
     async def signal(self, channel: str, frame: bytes) -> None:
         """Hand a finished frame to all subscribers; it is not kept."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from .. import metrics
+from ..background import Background
 from ..broker.base import Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import History, Page
 from ..protocol.channels import START, Position
 from ..protocol.errors import Unavailable
 from ..settings import Limits
-from .background import Background
 from .channel import LocalChannel
 
 log = structlog.stdlib.get_logger(__name__)

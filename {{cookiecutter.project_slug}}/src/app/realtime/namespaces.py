@@ -1,10 +1,11 @@
 """Kinds of channels, and the directory of those that exist."""
 
-import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,9 +16,10 @@ from ..history.base import Room, Rooms
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
 from .hooks import Hook
 
-RETRY_SECONDS = 1.0
 MOST_KNOWN = 10_000
 """How many rooms are remembered to exist."""
+BELIEVED_SECONDS = 30.0
+"""How long the store is taken to have a room that it had."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,31 @@ class Namespace:
 
 
 class Directory:
-    """Knows which channels exist, of what kind each is, and who may do what there."""
+    """Knows which channels exist, of what kind each is, and who may do what there.
 
-    def __init__(self, namespaces: Iterable[Namespace], rooms: Rooms, *, creates: bool) -> None:
+    No room ever ceases to exist: one that is known here, and that the store has lost, is put back.
+    """
+
+    def __init__(
+        self,
+        namespaces: Iterable[Namespace],
+        rooms: Rooms,
+        *,
+        creates: bool,
+        lasting: Collection[str] = (),
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self.namespaces = {namespace.name: namespace for namespace in namespaces}
         self.rooms = rooms
         self._creates = creates
-        self._known: set[str] = set()
-        """Rooms that were seen to exist; none ever ceases to, so nobody need ask again."""
+        self._clock = clock
+        self._lasting = {
+            channel: (0.0, _room(channel, channel.partition(":")[2].capitalize(), SERVER.user))
+            for channel in lasting
+        }
+        """The rooms that are there from the start."""
+        self._known: dict[str, tuple[float, Room]] = dict(self._lasting)
+        """Rooms that exist, and until when the store is taken to have them."""
 
     async def readable(self, principal: Principal, channel: str) -> Namespace:
         """The namespace of a channel that exists and that the principal may read."""
@@ -97,22 +116,17 @@ class Directory:
 
     async def create(self, channel: str, title: str, user: str) -> Room | None:
         """A new room; None if it was there."""
-        room = Room(channel, title, created_at=datetime.now(UTC), created_by=user)
+        room = _room(channel, title, user)
         return room if await self.rooms.create(room) else None
 
-    async def settle(self, channels: Collection[str]) -> bool:
-        """Create the rooms that are there from the start; False if that has to be tried again."""
-        try:
-            for channel in channels:
-                await self.create(channel, channel.partition(":")[2].capitalize(), SERVER.user)
-        except Unavailable:
-            return False
-        return True
-
-    async def settled(self, channels: Collection[str]) -> None:
-        """The same, as soon as it is possible."""
-        while not await self.settle(channels):
-            await asyncio.sleep(RETRY_SECONDS)
+    async def listed(self) -> Sequence[Room]:
+        """All rooms, oldest first."""
+        rooms = await self.rooms.rooms()
+        there = {room.channel for room in rooms}
+        lost = [room for _, room in self._known.values() if room.channel not in there]
+        for room in lost:
+            await self.rooms.create(room)
+        return await self.rooms.rooms() if lost else rooms
 
     def _kind(self, channel: str) -> Namespace:
         namespace = self.namespaces.get(channel.partition(":")[0])
@@ -121,10 +135,27 @@ class Directory:
         return namespace
 
     async def _existing(self, namespace: Namespace, channel: str) -> Namespace:
-        if namespace.listed and channel not in self._known:
-            if await self.rooms.describe(channel) is None:
+        if not namespace.listed:
+            return namespace
+        until, room = self._known.get(channel, (0.0, None))
+        if room is None:
+            room = await self.rooms.describe(channel)
+            if room is None:
                 raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such room", field="channel")
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known.add(channel)
+            self._remember(room)
+        elif until <= self._clock():
+            # Whoever comes meanwhile need not ask as well, nor anybody while the store is away.
+            self._remember(room)
+            with suppress(Unavailable):
+                if await self.rooms.describe(channel) is None:
+                    await self.rooms.create(room)
         return namespace
+
+    def _remember(self, room: Room) -> None:
+        if len(self._known) >= MOST_KNOWN and room.channel not in self._known:
+            self._known = dict(self._lasting)
+        self._known[room.channel] = self._clock() + BELIEVED_SECONDS, room
+
+
+def _room(channel: str, title: str, user: str) -> Room:
+    return Room(channel, title, created_at=datetime.now(UTC), created_by=user)

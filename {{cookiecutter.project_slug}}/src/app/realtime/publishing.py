@@ -1,6 +1,5 @@
 """From what somebody wants to publish to a publication: checked and encoded once."""
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,32 +9,32 @@ from secrets import token_urlsafe
 from time import time
 
 from ..auth.base import SERVER, Principal
-from ..coordination.base import Want
+from ..budget import Want, too_much
 from ..history.base import Draft, Outcome
 from ..protocol.codec import encode_body
 from ..protocol.commands import Publish
-from ..protocol.errors import CommandError, ErrorCode
+from ..protocol.errors import CommandError
 from ..protocol.events import Member, Ok
 from .hooks import revise
 from .node import Node
+from .waiting import Published
 
 _PROCESS, _NUMBERS = token_urlsafe(6), count()
 """What makes a message's id: which process, and how many before."""
 
 
-async def publish(
-    node: Node, principal: Principal, wanted: Publish
-) -> asyncio.Future[Outcome] | None:
-    """Publish for a principal; id, time and sender are the server's.
-
-    The future tells what became of it; there is none where nothing is kept.
-    """
+async def publish(node: Node, principal: Principal, wanted: Publish) -> Published:
+    """Publish for a principal; id, time and sender are the server's."""
     namespace = await node.directory.writable(principal, wanted.channel)
     payload = namespace.check(wanted.data)
     said = namespace.encode(payload)
+    if namespace.on_publish is None:
+        cost = cost_of(node, principal)
+        return node.hub.publish(namespace, compose(principal.member, wanted, said, cost=cost))
+    # What a hook does cannot be taken back.
     await spend(node, principal)
     instead = await revise(namespace, node, principal, wanted.channel, payload)
-    return await node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
+    return node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
 
 
 def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
@@ -48,7 +47,13 @@ def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
     return Ok(id=wanted.id, channel=wanted.channel, epoch=epoch, offset=offset, duplicate=again)
 
 
-def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None = None) -> Draft:
+def compose(
+    sender: Member,
+    wanted: Publish,
+    said: bytes,
+    instead: bytes | None = None,
+    cost: Want | None = None,
+) -> Draft:
     """What history takes: the payload that was said, or another instead, both as JSON.
 
     A key stands for what was said.
@@ -62,20 +67,24 @@ def compose(sender: Member, wanted: Publish, said: bytes, instead: bytes | None 
         body=encode_body(message_id, sent_at, sender, instead or said, wanted.key),
         key=wanted.key,
         digest=None if wanted.key is None else _digest(said),
+        cost=cost,
     )
 
 
 async def spend(node: Node, principal: Principal) -> None:
-    """Use up one publication of a user's, over all nodes; refuse it if there is none left.
+    """Use up one publication of a user's, over all nodes; refuse it if there is none left."""
+    cost = cost_of(node, principal)
+    if cost is not None:
+        (wait,) = await node.hub.coordination.spend((cost,))
+        if wait:
+            raise too_much(wait)
 
-    Servers have as many as they like.
-    """
+
+def cost_of(node: Node, principal: Principal) -> Want | None:
+    """What one publication uses up of a user's; servers have as many as they like."""
     if principal is SERVER:
-        return
-    want = _want(principal.user, node.limits.publishes_per_second, node.limits.publishes_burst)
-    (wait,) = await node.hub.coordination.spend((want,))
-    if wait:
-        raise CommandError(ErrorCode.RATE_LIMITED, "you publish too much", retry_after=wait)
+        return None
+    return _want(principal.user, node.limits.publishes_per_second, node.limits.publishes_burst)
 
 
 @lru_cache(maxsize=4096)

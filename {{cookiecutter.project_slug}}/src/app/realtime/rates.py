@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from ..coordination.base import use_one
+from ..budget import use_one
 from ..protocol.commands import AnyCommand, Subscribe
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..settings import Limits

@@ -13,7 +13,7 @@ from ..auth.base import Principal
 from ..history.base import Outcome
 from ..protocol import codec
 from ..protocol.channels import personal_channel
-from ..protocol.commands import AnyCommand, Id, Publish
+from ..protocol.commands import AnyCommand, Id, Pong, Publish
 from ..protocol.errors import CloseCode, CommandError, Disconnect, ErrorCode
 from ..protocol.events import Beats, Event, Expiring, Limits, Welcome
 from ..protocol.frames import Frame, Run
@@ -23,7 +23,9 @@ from .heartbeat import Heartbeat
 from .link import Link
 from .namespaces import Namespace
 from .node import Node
+from .publishing import acknowledge
 from .rates import Allowance
+from .waiting import Published
 from .wheel import Deadline
 
 Commands = Callable[[], Awaitable[AnyCommand | None]]
@@ -45,7 +47,7 @@ class Session:
     subscriptions: dict[str, Namespace] = field(default_factory=dict)
     untouched: bool = True
     """Whether the client has not commanded anything yet, but what it may try again."""
-    published: list[tuple[Publish, asyncio.Future[Outcome]]] = field(default_factory=list)
+    published: list[tuple[Publish, Published]] = field(default_factory=list)
     """Publications whose replies are due, in order."""
     send: Callable[[Frame | Run], None] = field(init=False)
     """Writes, soon; never waits, never raises."""
@@ -91,7 +93,8 @@ class Session:
                 raise Disconnect(CloseCode.INTERNAL_ERROR if again else CloseCode.FORBIDDEN)
             while command := await commands():
                 refused = await self._carry_out(command)
-                passing = refused is not None and refused.code.retryable
+                # A beat may come right after the welcome, and is answered at once.
+                passing = isinstance(command, Pong) if refused is None else refused.code.retryable
                 self.untouched = self.untouched and passing
         finally:
             self.heartbeat.stop()
@@ -151,7 +154,7 @@ class Session:
         self._expiry = self.node.wheel.schedule(notice, expire)
 
     def acknowledge(self, _: object) -> None:
-        """Reply, in one piece, to the publications that are stored or refused."""
+        """Reply, in one piece, to the publications that are stored, sent or refused."""
         ready = list(takewhile(lambda each: each[1].done(), self.published))
         del self.published[: len(ready)]
         if ready:
@@ -204,7 +207,9 @@ def notice_seconds(left: float) -> float:
     return min(NOTICE_SECONDS, left / 5)
 
 
-def _reply(command: Publish, outcome: Outcome) -> Frame:
+def _reply(command: Publish, outcome: Outcome | None) -> Frame:
     if isinstance(outcome, CommandError):
         return codec.encode_error(outcome, command.id)
+    if outcome is None:
+        return codec.encode(acknowledge(command, None))
     return codec.encode_stored(command.id, command.channel, outcome.position, outcome.duplicate)

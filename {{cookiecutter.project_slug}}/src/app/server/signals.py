@@ -4,7 +4,8 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
 
@@ -71,9 +72,19 @@ def departing(leave: Leave, spawn: Spawn, most: float) -> Iterator[None]:
         server.config.timeout_graceful_shutdown = most  # type: ignore[assignment]
     departure = Departure(server, leave, spawn)
     before = {each: signal.signal(each, departure.handle) for each in HANDLED_SIGNALS}
+    if parent := parent_process():
+        following = (parent.join, asyncio.get_running_loop())
+        threading.Thread(target=_follow, args=following, daemon=True).start()
     try:
         yield
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) == departure.handle:
                 signal.signal(number, handler)
+
+
+def _follow(gone: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+    """Leave when the process that started this worker is gone: else it would keep the port."""
+    gone()
+    with suppress(RuntimeError):  # The loop is closed, so this process ends anyway.
+        loop.call_soon_threadsafe(signal.raise_signal, signal.SIGTERM)

@@ -11,8 +11,8 @@ from .conftest import FOR_US, Trust
 from .issuer import AUDIENCE, ISSUER, Issuer, signing
 from .test_credentials import over_rest
 
-PROGRAM = (str(Path(__file__).parent / "rotating.py"),)
-
+ROTATING = str(Path(__file__).parent / "rotating.py")
+PROGRAM = (ROTATING, "0.2")
 
 REFUSALS = open_door().refusals
 UNKNOWN = REFUSALS.of(4500)
@@ -33,7 +33,9 @@ async def test_who_comes_with_a_new_key_is_let_in_soon(tmp_path: Path) -> None:
     after = Issuer(new.private, "RS256", {"kid": "second"})
     with (
         providing(old) as provider,
-        running(tmp_path, APP_JWT_JWKS_URL=provider.url, **FOR_US) as service,
+        running(
+            tmp_path, program=(ROTATING, "2"), APP_JWT_JWKS_URL=provider.url, **FOR_US
+        ) as service,
     ):
         before = old.token(iss=ISSUER, aud=AUDIENCE)
         assert await reception(service, before) == "welcome"
@@ -41,7 +43,7 @@ async def test_who_comes_with_a_new_key_is_let_in_soon(tmp_path: Path) -> None:
         seen = [await reception(service, after.token())]
         async with asyncio.timeout(PATIENCE):
             while seen[-1] == UNKNOWN_YET:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.2)
                 seen.append(await reception(service, after.token()))
         assert seen[0] == UNKNOWN_YET and seen[-1] == "welcome"
         assert provider.fetches == 2

@@ -56,7 +56,7 @@ class RoomList(BaseModel):
 @router.get("")
 async def list_rooms(node: CurrentNode, principal: CurrentPrincipal) -> RoomList:
     """All rooms, oldest first."""
-    rooms = await node.directory.rooms.rooms()
+    rooms = await node.directory.listed()
     counts = [(await node.hub.roster(room.channel)).count for room in rooms]
     return RoomList(rooms=[RoomView.of(*each) for each in zip(rooms, counts, strict=True)])
 

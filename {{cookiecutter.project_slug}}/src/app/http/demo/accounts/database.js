@@ -4,6 +4,7 @@ import { askForAccount, showAccount } from "../account.js";
 import { randomKey } from "../client.js";
 import { askForToken } from "../dialog.js";
 import { madeUpName, passwordForm, refusal, send, SignIn } from "../sign_in.js";
+import { inTurn } from "../turns.js";
 
 const ENDED = "Your session has ended.";
 const SIGNED_OUT = "You are signed out.";
@@ -132,7 +133,7 @@ export class AccountSignIn extends SignIn {
   /** Do one thing at a time, over all tabs where they may share what is kept: a refresh token is
    * good once, and used again, as by a thief, it ends the session. */
   #alone(work) {
-    const next = () => navigator.locks?.request("credentials", work) ?? work();
+    const next = () => (this.storage === localStorage ? inTurn(work) : work());
     return (this.#last = this.#last.then(next, next));
   }
 }

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..shapes import Frame
+from .shapes import Frame
 
 Place = tuple[str, int]
 """Epoch and offset."""

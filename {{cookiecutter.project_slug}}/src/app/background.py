@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from .. import metrics
-from ..protocol.errors import CommandError
+from . import metrics
+from .protocol.errors import CommandError
 
 log = structlog.stdlib.get_logger(__name__)
 

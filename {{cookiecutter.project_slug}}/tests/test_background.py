@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from app.background import RESTART_SECONDS, Background, open_background
 from app.protocol.errors import Unavailable
-from app.realtime.background import RESTART_SECONDS, Background, open_background
 
-from .virtual_time import run
+from .realtime.virtual_time import run
 
 
 def test_the_end_of_the_scope_waits_for_what_it_cancels() -> None:

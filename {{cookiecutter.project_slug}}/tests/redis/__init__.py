@@ -1,0 +1,1 @@
+"""What the connections to Redis promise, on servers that may be harmed."""
