@@ -206,7 +206,7 @@ async def test_it_starts_before_its_server(
     with running(tmp_path, **database) as service:
         assert await until(service, "degraded") == ["history cannot be reached"]
         await asyncio.to_thread(away.__exit__, None, None, None)
-        await begins_later(service, connect)
+        await begins_later(service)
         assert "canary" not in service.log
 
 

@@ -180,4 +180,4 @@ async def test_it_starts_before_its_file_can_be_there(
     with running(tmp_path, **SHORT, **database, **settings) as service:
         assert await until(service, "degraded") == ["history cannot be reached"]
         await asyncio.to_thread(away.__exit__, None, None, None)
-        await begins_later(service, connect)
+        await begins_later(service)
