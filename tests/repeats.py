@@ -21,17 +21,34 @@ RUNS = re.compile(r"\b(subprocess|sys\.executable)\b")
 DYNAMIC = "import_module"
 """How other code gives away that it uses more of the project than it names."""
 
-STORES = ("broker", "coordination", "database", "history", "presence")
+KEPT = ("database", "history")
+SHARED = ("broker", "coordination", "presence", "redis")
 ENGINE = ("protocol", "realtime", "server")
 """Folders of `src/app` and of `tests` for what comes to know a connection as a Principal."""
 
+PROCESSES = {"src/app/server/alone.py", "src/app/server/workers.py"}
+"""How many of them serve: `tests/cluster/test_workers.py` alone is about that."""
+
+EVERYTHING = ("",)
 BELOW = {
-    "tests/database/": ("database", "history", *ENGINE),
-    "tests/durability/": (*STORES, "durability", *ENGINE),
-    "tests/history/": ("database", "history", *ENGINE),
+    "": EVERYTHING,
+    "tests/accounts/test_commands": ("accounts", *KEPT, *ENGINE),
+    "tests/cluster/": ("cluster", *SHARED, *ENGINE),
+    "tests/cluster/test_chaos": ("cluster", *SHARED, *KEPT, *ENGINE),
+    "tests/cluster/test_outage": ("cluster", *SHARED, *KEPT, *ENGINE),
+    "tests/cluster/test_planted_faults": ("cluster", *SHARED, *KEPT, *ENGINE),
+    "tests/cluster/test_sign_out": EVERYTHING,
+    "tests/cluster/test_ticket": EVERYTHING,
+    "tests/database/": (*KEPT, *ENGINE),
+    "tests/durability/": ("durability", *KEPT, *ENGINE),
+    "tests/history/": (*KEPT, *ENGINE),
+    "tests/http/test_limits": ("http", *ENGINE),
     "tests/server/": ("http", *ENGINE),
 }
-"""Tests of what is below every door: if they run the project, what of it they are about."""
+"""Tests of what is below every door: if they run the project, what of it they are about.
+
+Of several beginnings of a name, the longest counts.
+"""
 
 
 def repeated(project: Project, before: Collection[Project]) -> list[str]:
@@ -58,17 +75,18 @@ def _rests_on(project: Project, test: str) -> set[str]:
     while rest:
         name = rest.pop()
         found.add(name)
-        rest |= set(_needs(project, name)) - found
+        rest |= set(_needs(project, name, test)) - found
     if not any(_runs(project, name) for name in found):
         return found
-    for folder, parts in BELOW.items():
-        if test.startswith(folder):
-            return {SERVICE, *_inside(project, parts, "src/app", "tests")}
-    return {*project.files}
+    parts = BELOW[max((each for each in BELOW if test.startswith(each)), key=len)]
+    if parts == EVERYTHING:
+        return {*project.files}
+    about = {SERVICE, *_inside(project, parts, "src/app", "tests")} - PROCESSES
+    return {name for name in about if name == test or not TEST.fullmatch(name)}
 
 
-def _needs(project: Project, name: str) -> Iterator[str]:
-    """The modules that a module imports, as far as they are the project's."""
+def _needs(project: Project, name: str, test: str) -> Iterator[str]:
+    """The modules that a module imports for a test, as far as they are the project's."""
     if name == SERVICE:
         return
     for module in _names(name, project.files[name])[0]:
@@ -79,7 +97,9 @@ def _needs(project: Project, name: str) -> Iterator[str]:
     if DYNAMIC in project.text(name):
         folder = PurePosixPath(name).parent
         beside = (each for each in project.files if PurePosixPath(each).parent == folder)
-        yield from beside if name.endswith(ENDS[1]) else _inside(project, STORES, "src/app")
+        stores = {*KEPT, *SHARED}
+        own = stores & {*PurePosixPath(test).parts} or stores
+        yield from beside if name.endswith(ENDS[1]) else _inside(project, own, "src/app")
 
 
 def _inside(project: Project, parts: Collection[str], *roots: str) -> Iterator[str]:

@@ -21,6 +21,10 @@ FILES = {
     "tests/doors/door.py": "",
     "tests/service.py": "import subprocess",
     "tests/auth/test_door.py": "from app.auth.door import open_door",
+    "tests/broker/test_contract.py": "from .. import contracts",
+    "tests/cluster/test_chaos.py": "from ..service import running",
+    "tests/cluster/test_proxy.py": "from ..service import running",
+    "tests/cluster/test_ticket.py": "from ..service import running",
     "tests/durability/test_kill.py": "from ..service import running",
     "tests/history/test_commands.py": "import subprocess",
     "tests/history/test_contract.py": "from .. import contracts",
@@ -35,9 +39,11 @@ FILES = {
 """A project; this is all that it and its tests have."""
 
 TESTS = {name for name in FILES if "/test_" in name}
-RUNNING = {"realtime/test_session", "test_main"}
-HISTORY = {"durability/test_kill", "history/test_commands", "history/test_contract"}
-BELOW = {"durability/test_kill", "history/test_commands", "server/test_frames"}
+RUNNING = {"cluster/test_ticket", "realtime/test_session", "test_main"}
+CLUSTER = {"cluster/test_chaos", "cluster/test_proxy"}
+KEPT = {"cluster/test_chaos", "durability/test_kill", "history/test_commands"}
+HISTORY = {*KEPT, "history/test_contract"}
+BELOW = {*CLUSTER, *KEPT, "server/test_frames"}
 
 
 def made(*changed: str) -> Project:
@@ -55,10 +61,11 @@ def test_what_is_the_same_runs_once() -> None:
     ("changed", "runs"),
     [
         ("src/app/auth/door.py", {"auth/test_door"}),
-        ("src/app/broker/memory.py", {"durability/test_kill", "history/test_contract"}),
+        ("src/app/broker/memory.py", {*CLUSTER, "broker/test_contract"}),
         ("src/app/history/memory.py", {*HISTORY, "realtime/test_hub"}),
         ("src/app/history/other.py", HISTORY),
         ("src/app/server/frames.py", BELOW),
+        ("src/app/server/workers.py", set()),
         ("src/app/adapters.py", set()),
         ("src/app/http/page.py", {"server/test_frames"}),
         ("tests/doors/door.py", {"test_tokens"}),

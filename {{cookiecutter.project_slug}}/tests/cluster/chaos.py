@@ -118,11 +118,9 @@ class _Run:
     async def _say_last_words(self) -> None:
         """Say something that nothing follows, while no node hears the others."""
         self._progress.doing["publishers"] = "say a last word"
-        deaf = asyncio.create_task(self._disturbances.sever(0.6))
-        await asyncio.sleep(0.2)
         last = self._publishers[: len(self._channels)]
-        await asyncio.gather(*(each.say(f"{each.channel}-last") for each in last))
-        await deaf
+        with self._own.store.unheard():
+            await asyncio.gather(*(each.say(f"{each.channel}-last") for each in last))
 
     async def _heard(self) -> Stored:
         """What any node says is in history, once subscribers are there, or late.

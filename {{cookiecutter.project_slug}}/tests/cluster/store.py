@@ -93,6 +93,16 @@ class Store:
         """Cut every connection on which a node hears the others."""
         self.ask("CLIENT", "KILL", "TYPE", "pubsub")
 
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Let no node hear the others, nor begin to, however often it tries."""
+        self.ask("ACL", "SETUSER", "default", "-subscribe")
+        try:
+            self.cut()
+            yield
+        finally:
+            self.ask("ACL", "SETUSER", "default", "+subscribe")
+
     def ask(self, *command: str) -> Any:
         """Do something as an administrator; the answer."""
         with Redis.from_url(self.url, socket_timeout=PATIENCE) as client:

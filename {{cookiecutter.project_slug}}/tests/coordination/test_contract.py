@@ -10,7 +10,8 @@ import pytest
 from app.budget import Want
 from app.coordination.base import Coordination
 
-from ..contracts import Adapter, Clock, adapters
+from ..contracts import Adapter, adapters
+from ..nearby import Clock
 
 
 @pytest.fixture

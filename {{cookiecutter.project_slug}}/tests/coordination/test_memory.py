@@ -3,7 +3,7 @@
 from app.budget import Want
 from app.coordination.memory import MemoryCoordination, open_coordination
 
-from ..contracts import Clock
+from ..nearby import Clock
 
 
 async def test_what_is_over_does_not_pile_up() -> None:

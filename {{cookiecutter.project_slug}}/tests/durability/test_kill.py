@@ -51,9 +51,11 @@ class Killer:
 async def publish(
     client: Client, channel: str, names: Iterator[int], killer: Killer
 ) -> dict[Name, Place]:
-    """Publish until it was killed often enough; what was acknowledged, and where."""
+    """Publish until it was killed often enough, and once more; what was acknowledged, and where."""
     acknowledged = {}
-    while killer.kills < KILLS:
+    last = False
+    while not last:
+        last = killer.kills == KILLS
         key = str(next(names))
         receipt = await client.publish(channel, {"text": key}, key=key)
         killer.heard()

@@ -15,7 +15,8 @@ from app.history.base import History, Page, Room, Store
 from app.protocol.channels import START, Position
 from app.protocol.errors import CommandError, ErrorCode
 
-from ..contracts import Adapter, Clock, adapters
+from ..contracts import Adapter, adapters
+from ..nearby import Clock
 from .drafts import SENT_AT, draft, drafts, stored
 
 KEY_SECONDS = 300

@@ -4,7 +4,7 @@ import pytest
 
 from app.history.memory import KEY_SECONDS, MemoryHistory, MemoryHistorySettings, open_history
 
-from ..contracts import Clock
+from ..nearby import Clock
 from .drafts import draft, drafts, stored
 
 

@@ -15,8 +15,8 @@ from app.history.batch import Key, Row, Statements
 from app.history.sql import SqlHistory
 from app.protocol.errors import Unavailable
 
-from ..contracts import Clock
 from ..databases import KINDS, own_database
+from ..nearby import Clock
 from ..service import PATIENCE
 from .drafts import draft, drafts, stored
 

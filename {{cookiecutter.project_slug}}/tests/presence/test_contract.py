@@ -11,7 +11,8 @@ import pytest
 from app.presence.base import Change, Entry, Presence
 from app.protocol.events import Member
 
-from ..contracts import Adapter, Clock, adapters
+from ..contracts import Adapter, adapters
+from ..nearby import Clock
 
 GRACE = 5.0
 

@@ -6,7 +6,7 @@ from app.presence.base import Entry
 from app.presence.memory import UNWATCHED_SECONDS, MemoryPresence, MemoryPresenceSettings
 from app.protocol.events import Member
 
-from ..contracts import Clock
+from ..nearby import Clock
 
 
 async def test_who_left_a_channel_that_nobody_watches_is_forgotten() -> None:

@@ -18,7 +18,7 @@ from app.protocol.errors import Unavailable
 from app.realtime.hub import Hub
 from app.settings import Limits
 
-from ..contracts import another_node
+from ..nearby import another_node
 from .client import Client
 from .fates import PAUSES, Fates
 from .faulty import FaultyBroker, FaultyHistory, FaultyPresence

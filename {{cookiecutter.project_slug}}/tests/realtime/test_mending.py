@@ -14,7 +14,7 @@ from app.history.memory import MemoryHistory
 from app.protocol.channels import Position
 from app.realtime.channel import MOST_HELD
 
-from ..contracts import Clock
+from ..nearby import Clock
 from ..service import PATIENCE
 from .stage import GatedHistory, elsewhere, open_node, welcomed
 

@@ -16,7 +16,7 @@ from app.protocol.errors import CommandError, Unavailable
 from app.realtime import namespaces
 from app.realtime.namespaces import Directory, Namespace
 
-from ..contracts import Clock
+from ..nearby import Clock
 
 ANN = Principal("ann")
 WRITER = Principal("ann", scopes=frozenset({"write"}))
