@@ -157,7 +157,7 @@ async def test_presence_is_counted_for_those_who_asked_for_it(
     await ann.ask(type="subscribe", channel="chat:lobby")
     await bob.ask(type="subscribe", channel="chat:lobby", presence=True)
     while (await bob.hear_type("join"))["user"]["id"] != bob.user:
-        continue  # ann came before, and over Redis that may be told late
+        continue  # that ann came may be told late
     before = await scrape(prometheus)
     await cat.ask(type="subscribe", channel="chat:lobby")
     assert (await bob.hear_type("join"))["user"]["id"] == cat.user
