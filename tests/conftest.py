@@ -14,6 +14,7 @@ from .options import ROOT, samples
 pytest_plugins = ["tests.workers"]
 
 Bake = Callable[..., Project]
+Mypy = tuple[Path | str, ...]
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,12 @@ def tools(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = ("uv", "pip", "install", "--quiet", "--python", environment)
     run(*install, *sorted(needed), cwd=environment.parent)
     return environment / "bin"
+
+
+@pytest.fixture(scope="session")
+def mypy(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Mypy:
+    """The command that checks types, and remembers those of packages."""
+    return tools / "mypy", "--cache-dir", tmp_path_factory.getbasetemp() / "mypy_cache"
 
 
 @pytest.fixture(scope="session")

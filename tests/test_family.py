@@ -7,7 +7,7 @@ import pytest
 
 from . import checks
 from .baking import Project
-from .conftest import Bake
+from .conftest import Bake, Mypy
 from .options import combinations, title
 
 EXPECTED = {
@@ -79,13 +79,10 @@ def test_lint_and_format_find_nothing(project: Project) -> None:
     project.run("ruff", "format", "--no-cache", "--check", ".")
 
 
-def test_types_and_imports_are_right(
-    project: Project, tools: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    cache = tmp_path_factory.getbasetemp() / "mypy_cache"
+def test_types_and_imports_are_right(project: Project, tools: Path, mypy: Mypy) -> None:
     # mypy takes a file of the same second and length, such as another answer's, for the same.
     (project.path / "src/app/adapters.py").touch()
-    project.run(tools / "mypy", "--cache-dir", cache)
+    project.run(*mypy)
     project.run(tools / "lint-imports", "--no-cache", PYTHONPATH="src")
 
 

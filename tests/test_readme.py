@@ -20,7 +20,7 @@ from types import ModuleType
 import pytest
 
 from .baking import ENVIRONMENT, Project
-from .conftest import Bake
+from .conftest import Bake, Mypy
 from .options import samples, title
 
 pytestmark = pytest.mark.parametrize("answers", samples(), ids=title)
@@ -168,7 +168,7 @@ def test_its_commands_do_what_it_says(project: Project, tools: Path, tmp_path: P
     assert "'text': 'hello'" in said[1]
 
 
-def declare(project: Project, module: str, tools: Path) -> None:
+def declare(project: Project, module: str, mypy: Mypy) -> None:
     """Make a namespace of a module, as the README says, and check the project."""
     (project.path / "src/app/features/polls.py").write_text(module, encoding="utf-8")
     adapters = project.path / "src/app/adapters.py"
@@ -178,7 +178,7 @@ def declare(project: Project, module: str, tools: Path) -> None:
 
     project.run("ruff", "check", "--no-cache", "src")
     project.run("ruff", "format", "--no-cache", "--check", "src")
-    project.run(tools / "mypy", "--cache-dir", os.devnull, "src/app/adapters.py")
+    project.run(*mypy, "src/app/adapters.py")
 
 
 def vote(address: str, poll: str, choice: str) -> object:
@@ -311,9 +311,9 @@ def test_accounts_answer_as_it_says(answers: dict[str, str], project: Project, t
             refused(command, 401)
 
 
-def test_the_first_edit_works(project: Project, tools: Path) -> None:
+def test_the_first_edit_works(project: Project, tools: Path, mypy: Mypy) -> None:
     module = blocks(project, "python")[1]
-    declare(project, module, tools)
+    declare(project, module, mypy)
     with serving(project, tools / "python", APP_API_KEY="demo") as address:
         assert vote(address, "lunch", "yes")["offset"] == 1
         status, answer = refusal(address, "lunch", "maybe")
@@ -321,7 +321,7 @@ def test_the_first_edit_works(project: Project, tools: Path) -> None:
         assert "choice" in answer
 
 
-def migrate(project: Project, tools: Path) -> None:
+def migrate(project: Project, tools: Path, mypy: Mypy) -> None:
     """Write a migration as the README says, find it in shape, and have a poll in its table."""
     told = [command for command in commands(project.text("README.md")) if "migration" in command]
     assert told == [["make", "migration", "m=add polls"]]
@@ -332,7 +332,7 @@ def migrate(project: Project, tools: Path) -> None:
     project.run(*told[0], f"UV={uv}", PATH=path, PYTHONPATH="src")
     (written,) = (project.path / "src/app/database/migrations/versions").glob("*_add_polls.py")
     project.run("ruff", "check", "--no-cache", "src")
-    project.run(tools / "mypy", "--cache-dir", os.devnull, written)
+    project.run(*mypy, written)
     program = """
 import asyncio
 from app.adapters import open_history
@@ -349,18 +349,18 @@ asyncio.run(main())
 
 
 def test_a_rule_that_looks_something_up_works_and_can_be_tested(
-    project: Project, tools: Path
+    project: Project, tools: Path, mypy: Mypy
 ) -> None:
     (_, module, *tables, rule) = blocks(project, "python")
     for table in tables:
         models = project.path / "src/app/database/models.py"
         models.write_text(f"{models.read_text('utf-8')}\n\n{table}", encoding="utf-8")
-        migrate(project, tools)
+        migrate(project, tools, mypy)
     (head, *body, _), (imports, *rest) = module.split("\n\n\n"), rule.split("\n\n\n")
     whole = project.path / "whole.py"
     whole.write_text("\n\n\n".join([f"{head}\n{imports}", *body, *rest]), encoding="utf-8")
     project.run("ruff", "check", "--no-cache", "--select", "I", "--fix", whole)
-    declare(project, whole.read_text("utf-8"), tools)
+    declare(project, whole.read_text("utf-8"), mypy)
     with serving(project, tools / "python", APP_API_KEY="demo") as address:
         assert vote(address, "lunch", "yes")["offset"] == 1
         assert refusal(address, "dinner", "yes")[0] == 403
