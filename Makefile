@@ -42,8 +42,8 @@ BAKE = cookiecutter . --no-input --default-config --output-dir
 	@mv .baked/next $@
 
 test: .venv/.test ## test the template and what it makes; make test args="-k refusals" some of it
-	@echo "Testing, three at a time, since much of it waits. The suites of the generated projects take most of the time."
-	@pytest -v -n 3 $(args)
+	@echo "Testing, two at a time. The suites of the generated projects take most of the time."
+	@pytest -v -n 2 $(args)
 
 check: .venv/.test ## lint the template as it stands, and everything around it
 	@ruff check --extend-exclude adapters.py .

@@ -1,4 +1,4 @@
-"""Shares the tests between the workers of pytest-xdist, three of which `make test` starts."""
+"""Shares the tests between the workers of pytest-xdist, two of which `make test` starts."""
 
 import re
 from collections.abc import Generator, Iterator
