@@ -456,4 +456,4 @@ async def test_joins_and_leaves_alternate_whatever_nodes_go_through(
         await stage.until(settled, steady.presence, *channels)
     assert watcher.here == {name: set(users) for name, users in due.items()}
     assert "sam" not in watcher.told("leave")
-    assert watcher.told("leave"), "or nothing was tried"
+    assert len(watcher.told("leave")) > 10, "or little was tried: it depends on time, too"
