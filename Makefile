@@ -24,14 +24,20 @@ run: | .baked/run ## start the project of the default answers, which is made the
 		&& $(MAKE) --no-print-directory run
 
 play: .venv/.run ## make another project each time: make play auth=none license=BSD-3-Clause
+	@$(if $(UNKNOWN),echo "No prompt is called $(UNKNOWN); they are: $(PROMPTS)" >&2; exit 1)
 	@echo "Making a project in .baked/play, in place of the one before ..."
-	@rm -rf .baked/next
-	@$(BAKE) .baked/next $(ANSWERS)
+	@rm -rf .baked/next && mkdir -p .baked
+	@# Where cookiecutter fails by itself, the last line of its traceback says why.
+	@$(BAKE) .baked/next $(ANSWERS) 2>.baked/why || { \
+		sed -e '/^Traceback/,$$!b' -e '$$!d' -e 's/^[A-Za-z.]*Error: //' .baked/why >&2; exit 1; }
 	@rm -rf .baked/play && mv .baked/next .baked/play
 	@cd .baked/play/* && echo "It is in $$(pwd); uv, which it needs, is in $(CURDIR)/.venv/bin." && $(MAKE) --no-print-directory
 
 # What stands on make's command line, each value by the environment, so that it may hold quotes.
-ANSWERS = $(foreach key,$(.VARIABLES),$(if $(findstring command line,$(origin $(key))),$(key)="$$$(key)"))
+ANSWERS = $(foreach key,$(filter $(PROMPTS),$(SAID)),$(key)="$$$(key)")
+SAID = $(foreach key,$(.VARIABLES),$(if $(findstring command line,$(origin $(key))),$(key)))
+UNKNOWN = $(filter-out $(PROMPTS) PYTHON UV_%,$(SAID))
+PROMPTS = $(shell sed -n 's/^  "\([a-z][a-z_]*\)": ["[].*/\1/p' cookiecutter.json)
 
 BAKE = cookiecutter . --no-input --default-config --output-dir
 

@@ -45,6 +45,29 @@ def test_a_second_run_goes_on_with_the_project_of_the_first(clone: Path) -> None
     assert f"Starting {project}; make clean removes it." in said
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            "auth=nonsense",
+            "nonsense provided for choice variable auth, but the choices are ['first",
+        ),
+        ("auht=none", "No prompt is called auht; they are: project_name project_slug description"),
+        ("project_slug=my service", "project_slug is at most 45 letters"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused_in_a_sentence(
+    answer: str, said: str, clone: Path
+) -> None:
+    (clone / ".venv").mkdir()
+    for stamp in (".made-by-python3", ".run"):
+        (clone / ".venv" / stamp).touch()
+    done = run("make", "play", answer, cwd=clone, fails=True)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (clone / ".baked" / "play").exists()
+
+
 @pytest.mark.parametrize("script", ["exit 1", "exec no-such-command"])
 def test_an_old_or_missing_python_is_named(script: str, clone: Path, tmp_path: Path) -> None:
     old = python(tmp_path, script)

@@ -20,7 +20,6 @@ def draft(channel: str, text: str, *, sender: str = "ann", key: str | None = Non
         channel=channel,
         sender=sender,
         message_id=message_id,
-        sent_at=SENT_AT,
         body=encode_body(message_id, SENT_AT.isoformat(), Member(id=sender), data, key),
         key=key,
         digest=sha256(data).digest() if key else None,

@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from pydantic import JsonValue
 
 from app.history.base import Draft, Receipt
 from app.history.memory import MemoryHistory
+from app.protocol.commands import Publish
 from app.protocol.errors import CommandError
+from app.protocol.events import Member
 from app.realtime import waiting
+from app.realtime.publishing import compose
 
 from ..conftest import Connect
 from .stage import open_node, welcomed
@@ -31,6 +35,16 @@ async def test_a_publication_is_what_the_server_says_it_is(connect: Connect, cha
         "data": {"text": "Grüße 👋\n"},
         "key": "k",
     }
+
+
+def test_a_key_stands_for_what_was_wanted_whatever_the_order_of_its_fields() -> None:
+    def digest(data: JsonValue) -> bytes | None:
+        wanted = Publish(type="publish", channel="chat:x", data=data, key="k")
+        return compose(Member(id="ann"), wanted, b"{}").digest
+
+    one = digest({"a": 1, "b": {"c": 2, "d": 3}})
+    assert one == digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert one != digest({"a": 1, "b": {"c": 2, "d": 4}})
 
 
 async def test_offsets_rise_by_one_and_need_no_subscription(connect: Connect, channel: str) -> None:

@@ -21,7 +21,6 @@ class Draft(NamedTuple):
     channel: str
     sender: str
     message_id: str
-    sent_at: datetime
     body: bytes
     key: str | None = None
     digest: bytes | None = None

@@ -6,7 +6,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from secrets import token_urlsafe
-from time import time
+from time import time_ns
+
+from pydantic import JsonValue
 
 from ..auth.base import SERVER, Principal
 from ..budget import Want, too_much
@@ -21,20 +23,21 @@ from .waiting import Published
 
 _PROCESS, _NUMBERS = token_urlsafe(6), count()
 """What makes a message's id: which process, and how many before."""
+_canonical = json.JSONEncoder(sort_keys=True).encode
+"""Equal for equal data, whatever the order of its fields."""
 
 
 async def publish(node: Node, principal: Principal, wanted: Publish) -> Published:
     """Publish for a principal; id, time and sender are the server's."""
     namespace = await node.directory.writable(principal, wanted.channel)
-    payload = namespace.check(wanted.data)
+    payload, cost = namespace.check(wanted.data), cost_of(node, principal)
     said = namespace.encode(payload)
-    if namespace.on_publish is None:
-        cost = cost_of(node, principal)
-        return node.hub.publish(namespace, compose(principal.member, wanted, said, cost=cost))
-    # What a hook does cannot be taken back.
-    await spend(node, principal)
-    instead = await revise(namespace, node, principal, wanted.channel, payload)
-    return node.hub.publish(namespace, compose(principal.member, wanted, said, instead))
+    if namespace.on_publish is not None:
+        # What a hook does cannot be taken back.
+        await spend(node, principal)
+        instead = await revise(namespace, node, principal, wanted.channel, payload)
+        said, cost = instead or said, None
+    return node.hub.publish(namespace, compose(principal.member, wanted, said, cost))
 
 
 def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
@@ -47,26 +50,19 @@ def acknowledge(wanted: Publish, outcome: Outcome | None) -> Ok:
     return Ok(id=wanted.id, channel=wanted.channel, epoch=epoch, offset=offset, duplicate=again)
 
 
-def compose(
-    sender: Member,
-    wanted: Publish,
-    said: bytes,
-    instead: bytes | None = None,
-    cost: Want | None = None,
-) -> Draft:
-    """What history takes: the payload that was said, or another instead, both as JSON.
+def compose(sender: Member, wanted: Publish, payload: bytes, cost: Want | None = None) -> Draft:
+    """What history takes: the payload as JSON, which a hook may have changed.
 
-    A key stands for what was said.
+    A key stands for what was wanted.
     """
-    message_id, (now, sent_at) = f"{_PROCESS}.{next(_NUMBERS):x}", _moment(int(time() * 1000))
+    message_id = f"{_PROCESS}.{next(_NUMBERS):x}"
     return Draft(
         channel=wanted.channel,
         sender=sender.id,
         message_id=message_id,
-        sent_at=now,
-        body=encode_body(message_id, sent_at, sender, instead or said, wanted.key),
+        body=encode_body(message_id, _now(), sender, payload, wanted.key),
         key=wanted.key,
-        digest=None if wanted.key is None else _digest(said),
+        digest=None if wanted.key is None else _digest(wanted.data),
         cost=cost,
     )
 
@@ -92,14 +88,16 @@ def _want(user: str, rate: float, burst: int) -> Want:
     return Want(f"publish:{user}", rate, burst)
 
 
+def _now() -> str:
+    seconds, rest = divmod(time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1_000_000:03}Z"
+
+
 @lru_cache(maxsize=1)
-def _moment(milliseconds: int) -> tuple[datetime, str]:
-    """A time as it is stored and as it is said, made once for all messages of a millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment, moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _second(seconds: int) -> str:
+    """A second in words, made once for all that is said in it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _digest(encoded: bytes) -> bytes:
-    """Equal for equal data, whatever the order of its fields."""
-    canonical = json.dumps(json.loads(encoded), sort_keys=True)
-    return blake2b(canonical.encode(), digest_size=16).digest()
+def _digest(data: JsonValue) -> bytes:
+    return blake2b(_canonical(data).encode(), digest_size=16).digest()
