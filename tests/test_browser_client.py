@@ -1015,6 +1015,16 @@ def test_who_is_here_is_asked_again_after_a_lag(script: Script) -> None:
     assert kinds[-4:] == ["subscribed", "lag", "presence", "join"]
 
 
+def test_who_is_here_is_taken_from_the_service_where_it_says_so_unasked(script: Script) -> None:
+    peer = script.connect()
+    script.page.evaluate(FOLLOW, "chat:a")
+    script.page.evaluate(SHOW_PEOPLE)
+    script.subscribed(peer, presence={"users": [{"id": "a"}, {"id": "b"}], "count": 2})
+    peer.send("presence", channel="chat:a", users=[{"id": "b"}, {"id": "c"}], count=2)
+    names = script.page.locator("#people li > span:last-of-type")
+    script.until(lambda: names.all_text_contents() == ["b", "c"])
+
+
 def test_who_did_not_ask_who_is_here_does_not_after_a_lag(script: Script) -> None:
     peer = script.connect()
     script.page.evaluate("tell(client.subscribe('chat:a'), 'lag')")

@@ -102,8 +102,8 @@ class Left:
 class Roster:
     """Who is in a channel now; `users` may be cut short, `count` is not.
 
-    With presence it comes after every subscribing and every Lagged, since joins and leaves may have
-    been missed, and whenever `presence` is asked.
+    It answers `presence`. A subscription with presence has it whenever joins and leaves may have
+    been missed: after every subscribing, every Lagged, and where the service missed some itself.
     """
 
     channel: str

@@ -198,6 +198,19 @@ class TestLag:
                 Joined(LOBBY, bob, 2),
             ]
 
+    async def test_so_is_who_the_server_tells_unasked(self, scene: Scene) -> None:
+        here = {"users": [{"id": "ann"}], "count": 1}
+        async with scene.connected() as (client, peer):
+            subscribing = client.subscribe(LOBBY, presence=True)
+            room, _ = await both(subscribing, peer.subscribes(presence=here))
+            await peer.says("presence", channel=LOBBY, users=[], count=0)
+            await peer.says("join", channel=LOBBY, user={"id": "bob"}, count=1)
+            assert [await soon(anext(room)) for _ in range(3)] == [
+                Roster(LOBBY, (Member("ann"),), 1),
+                Roster(LOBBY, (), 0),
+                Joined(LOBBY, Member("bob"), 1),
+            ]
+
     async def test_others_neither_ask_nor_are_told(self, scene: Scene) -> None:
         async with scene.subscribed() as (client, peer, room):
             await peer.says("lag", channel=LOBBY, behind=3)

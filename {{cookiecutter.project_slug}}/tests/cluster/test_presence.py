@@ -157,6 +157,20 @@ async def test_everybody_is_here_after_redis_was_not(tmp_path: Path) -> None:
             assert await users(ann) == sorted({*everybody} - {wires[-1].user})
 
 
+async def test_who_watches_is_told_who_is_here_once_the_nodes_hear_again(tmp_path: Path) -> None:
+    with cluster(tmp_path, APP_PRESENCE_GRACE_SECONDS=GRACE) as service:
+        one, two = service.nodes
+        async with subscribed(("ann", two), ("bob", one), ("cy", one)) as (ann, bob, cy):
+            await hear_join(ann, cy.user)
+            rest = sorted([ann.user, cy.user])
+            with service.store.unheard():
+                await bob.connection.close()
+                await _until(ann, rest)
+                assert changes(await ann.heard()) == []
+            told = await ann.hear_type("presence")
+            assert sorted(user["id"] for user in told["users"]) == rest
+
+
 async def _until(wire: Wire, everybody: list[str]) -> None:
     """Ask who is here until all are, which nobody knows at first."""
     here: list[str] = []

@@ -1,22 +1,27 @@
 """Who is here: once per user, over all of the user's connections."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
 from app.broker.base import Gap, Packet
 from app.broker.memory import MemoryBroker
-from app.presence.base import Change, Entry
+from app.presence.base import Change, Entry, Presence
 from app.presence.memory import MemoryPresence
 from app.protocol.errors import Unavailable
-from app.protocol.events import Member
+from app.protocol.events import Member, Roster
 from app.realtime.attendance import BEAT_SECONDS, Attendance
+from app.realtime.channel import LocalChannel
+from app.realtime.node import Node
 
 from ..conftest import Connect
-from ..service import Service, Wire
+from ..service import PATIENCE, Service, Wire
 from ..shapes import Frame
-from .stage import open_node, welcomed
+from .fates import Fates
+from .faulty import FaultyBroker
+from .stage import Peer, open_node, welcomed
 from .virtual_time import run
 
 
@@ -168,6 +173,11 @@ async def test_who_left_meanwhile_is_gone_once_the_store_is_back() -> None:
         assert (await ann.ask(type="presence", channel="talk:x"))["count"] == 1
 
 
+def followed(name: str) -> LocalChannel:
+    """A channel that nobody subscribed to."""
+    return LocalChannel(name, False, lambda channel: None, lambda channel, session: None)
+
+
 class Stubborn(MemoryPresence):
     """A store that lets nobody leave for a while, and counts what it is asked."""
 
@@ -190,7 +200,7 @@ class Stubborn(MemoryPresence):
 def test_a_lease_is_renewed_though_nobody_can_leave_and_then_all_do() -> None:
     async def story() -> None:
         store, entry = Stubborn(), Entry("c", "s", Member(id="ann"))
-        attendance = Attendance(store, MemoryBroker(), lambda: ["c"])
+        attendance = Attendance(store, MemoryBroker(), {"c": followed("c")})
         running = asyncio.create_task(attendance.run())
         await attendance.enter(entry)
         attendance.leave(entry)
@@ -224,7 +234,7 @@ class Forgetful(MemoryPresence):
 def test_everybody_enters_again_what_was_lost_and_is_announced_once(carries: bool) -> None:
     async def story() -> None:
         store, broker = Forgetful(carries=carries), MemoryBroker()
-        attendance = Attendance(store, broker, lambda: ["c"])
+        attendance = Attendance(store, broker, {"c": followed("c")})
         said: list[Packet] = []
 
         async def hear() -> None:
@@ -243,3 +253,83 @@ def test_everybody_enters_again_what_was_lost_and_is_announced_once(carries: boo
             task.cancel()
 
     run(story())
+
+
+class Hidden(MemoryPresence):
+    """A store in which who is here can be asked only while it is open, and which may be away."""
+
+    def __init__(self) -> None:
+        super().__init__(grace=0)
+        self.open, self.asked = asyncio.Event(), asyncio.Event()
+        self.open.set()
+        self.away = False
+
+    async def roster(self, channel: str, limit: int) -> Roster:
+        self.asked.set()
+        await self.open.wait()
+        if self.away:
+            raise Unavailable
+        return await super().roster(channel, limit)
+
+
+@asynccontextmanager
+async def watched(
+    presence: Presence | None = None,
+) -> AsyncIterator[tuple[Node, FaultyBroker, Peer]]:
+    """A node, its broker, and Ann, who watches who comes and leaves."""
+    broker = FaultyBroker(MemoryBroker(), Fates(b""))
+    async with open_node(broker=broker, presence=presence) as node, welcomed(node) as ann:
+        await ann.ask(type="subscribe", channel="talk:x", presence=True)
+        await ann.hear_type("join")
+        yield node, broker, ann
+
+
+async def test_who_watches_hears_who_is_here_after_a_gap() -> None:
+    async with watched() as (node, broker, ann), welcomed(node, "bob") as bob:
+        await bob.ask(type="subscribe", channel="talk:x")
+        async with welcomed(node, "cy") as cy:
+            await cy.ask(type="subscribe", channel="talk:x")
+            broker.change_hearing(knows=True)
+        async with asyncio.timeout(PATIENCE):
+            while (await node.hub.roster("talk:x")).count > 2:
+                await asyncio.sleep(0.01)
+        assert changes(ann.said()) == [("join", "bob"), ("join", "cy")]
+        broker.change_hearing(knows=True)
+        assert await ann.hear() == {
+            "type": "presence",
+            "channel": "talk:x",
+            "users": [{"id": "ann"}, {"id": "bob"}],
+            "count": 2,
+        }
+        assert bob.silent
+
+
+async def test_who_comes_while_it_is_asked_who_is_here_is_told_behind_it() -> None:
+    store = Hidden()
+    async with watched(store) as (node, broker, ann), welcomed(node, "bob") as bob:
+        store.open.clear()
+        store.asked.clear()
+        for _ in range(2):
+            broker.change_hearing(knows=True)
+        await store.asked.wait()
+        await bob.ask(type="subscribe", channel="talk:x")
+        bob.say(type="publish", channel="talk:x", data={"text": "hello"})
+        assert (await ann.hear())["type"] == "message"
+        store.open.set()
+        assert [(await ann.hear())["type"] for _ in range(2)] == ["presence", "join"]
+
+
+async def test_nothing_of_presence_is_lost_where_the_store_is_away_after_a_gap() -> None:
+    store = Hidden()
+    async with watched(store) as (node, broker, ann), welcomed(node, "bob") as bob:
+        store.open.clear()
+        store.asked.clear()
+        store.away = True
+        for _ in range(2):
+            broker.change_hearing(knows=True)
+        await store.asked.wait()
+        await bob.ask(type="subscribe", channel="talk:x")
+        store.open.set()
+        assert changes([await ann.hear()]) == [("join", "bob")]
+        store.away = False
+        assert (await ann.hear_type("presence"))["count"] == 2

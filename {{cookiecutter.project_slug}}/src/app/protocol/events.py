@@ -139,7 +139,10 @@ class PresencePush(Event):
 
 
 class PresenceReply(Event, Roster):
-    """Who is in a channel now."""
+    """Who is in a channel now.
+
+    Without an `id` it restates this, because joins and leaves may have been missed.
+    """
 
     type: Literal["presence"] = "presence"
     channel: str

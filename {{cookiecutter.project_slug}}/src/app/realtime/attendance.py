@@ -1,7 +1,7 @@
 """Keeps the presence store in step with the sessions here, and announces who came and left."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,12 +10,15 @@ from ..broker.base import Broker, Kind, Packet
 from ..presence.base import Change, Entry, Presence
 from ..protocol.codec import encode
 from ..protocol.errors import Unavailable
-from ..protocol.events import PresencePush
+from ..protocol.events import PresencePush, Roster
+from .channel import LocalChannel
 
 log = structlog.stdlib.get_logger(__name__)
 
 BEAT_SECONDS = 1.0
 """How often leaves that are due are looked for."""
+ROSTER_LIMIT = 200
+"""How many members an answer names; it counts all."""
 
 
 @dataclass(eq=False)
@@ -27,7 +30,10 @@ class Attendance:
 
     presence: Presence
     broker: Broker
-    channels: Callable[[], Collection[str]]
+    channels: Mapping[str, LocalChannel] = field(default_factory=dict)
+    """Those that are followed here."""
+    gap: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where joins and leaves may have been missed."""
     _here: set[Entry] = field(default_factory=set)
     _coming: list[tuple[Entry, asyncio.Future[None]]] = field(default_factory=list)
     _leaving: list[Entry] = field(default_factory=list)
@@ -46,6 +52,23 @@ class Attendance:
         self._here.discard(entry)
         self._leaving.append(entry)
         self._wake.set()
+
+    async def roster(self, channel: str) -> Roster:
+        """Who is in a channel, over all nodes."""
+        return await self.presence.roster(channel, ROSTER_LIMIT)
+
+    async def recount(self) -> None:
+        """Tell those who watch who is here, after every gap; until cancelled."""
+        while True:
+            await self.gap.wait()
+            self.gap.clear()
+            try:
+                for channel in [each for each in self.channels.values() if each.watched]:
+                    await channel.recount(self.roster(channel.name))
+            except Unavailable:
+                log.warning("presence is unavailable")
+                self.gap.set()
+                await asyncio.sleep(BEAT_SECONDS)
 
     async def run(self) -> None:
         """Carry out the steps, and announce the leaves that are due, until cancelled."""
@@ -90,7 +113,7 @@ class Attendance:
     async def _beat(self) -> None:
         if not await self.presence.renew():
             await self._announce(await self.presence.enter(list(self._here)))
-        await self._announce(await self.presence.sweep(self.channels()))
+        await self._announce(await self.presence.sweep(self.channels.keys()))
 
     async def _announce(self, changes: Sequence[Change]) -> None:
         if changes and not self.presence.carries:

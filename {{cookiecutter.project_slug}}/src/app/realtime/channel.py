@@ -1,14 +1,14 @@
 """One channel on this node: where it stands, who listens here, and what arrived too early."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .. import metrics
 from ..broker.base import Kind, Packet
 from ..protocol.channels import START, Position
-from ..protocol.codec import encode_message, encode_with
-from ..protocol.events import LostBecause, Subscribed
+from ..protocol.codec import encode, encode_message, encode_with
+from ..protocol.events import LostBecause, PresenceReply, Roster, Subscribed
 from ..protocol.frames import Frame, Run
 
 if TYPE_CHECKING:
@@ -55,11 +55,18 @@ class LocalChannel:
         self._mend, self._lag = mend, lag
         self._held: dict[int, Packet] = {}
         self._released: list[Frame] = []
+        self._withheld: list[Frame] | None = None
+        """Who comes and leaves while it is asked who is here."""
 
     @property
     def idle(self) -> bool:
         """Whether nobody here needs the channel."""
         return not (self.live or self.joins)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody here asked for presence."""
+        return bool(self.watching) or any(join.presence for join in self.joins.values())
 
     @property
     def incomplete(self) -> bool:
@@ -113,6 +120,18 @@ class LocalChannel:
             session.send(encode_restated(self.name, position, reason))
         self.locate(position)
 
+    async def recount(self, asking: Awaitable[Roster]) -> None:
+        """Tell those that watch who is here, and behind it who came and left meanwhile."""
+        told: list[Frame] = []
+        self._withheld = told
+        try:
+            roster = await asking
+            told.insert(0, encode(PresenceReply(channel=self.name, **dict(roster))))
+        finally:
+            self._withheld = None
+            for frame in told:
+                self._tell(frame)
+
     def _release(self) -> None:
         """Go on as far as there is no hole."""
         while self.located and (packet := self._held.pop(self.position.offset + 1, None)):
@@ -139,16 +158,25 @@ class LocalChannel:
             self._lag(self, session)
 
     def _push(self, packet: Packet) -> None:
-        """Deliver what is not kept; who comes and goes only to those that asked for it."""
-        presence, message = packet.kind is Kind.PRESENCE, packet.kind is Kind.MESSAGE
-        frame = encode_message(self.name, None, packet.body) if message else Frame(packet.body)
-        if presence:
+        """Deliver what is not kept; who comes and leaves only to those that asked for it."""
+        if packet.kind is Kind.PRESENCE:
             self._deliver()
-            self._hand(frame, self.watching)
-        else:
-            self._released.append(frame)
+            self._tell(Frame(packet.body))
+            return
+        message = packet.kind is Kind.MESSAGE
+        frame = encode_message(self.name, None, packet.body) if message else Frame(packet.body)
+        self._released.append(frame)
         for join in self.joins.values():
-            if join.presence or not presence:
+            join.push(frame)
+
+    def _tell(self, frame: Frame) -> None:
+        """Tell those that watch something of presence."""
+        if self._withheld is not None:
+            self._withheld.append(frame)
+            return
+        self._hand(frame, self.watching)
+        for join in self.joins.values():
+            if join.presence:
                 join.push(frame)
 
 

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROSTER_LIMIT = 200
-"""How many members an answer names; it counts all."""
-
 
 @dataclass(eq=False)
 class Hub:
@@ -64,13 +61,14 @@ class Hub:
             self.history, self.broker, self.coordination, self.deliver, self.channels
         )
         self._announcer = Announcer(self.broker, self.coordination)
-        self._attendance = Attendance(self.presence, self.broker, self.channels.keys)
+        self._attendance = Attendance(self.presence, self.broker, self.channels)
         self._users = Tally(self.limits.connections_per_user)
         self.background.spawn(self._heed())
         self.background.keep("deliveries", self._receive)
         self.background.keep("committer", self._committer.run)
         self.background.keep("announcer", self._announcer.run)
         self.background.keep("attendance", self._attendance.run)
+        self.background.keep("rosters", self._attendance.recount)
         self.background.keep("sweep", self._mender.sweep)
         self.background.keep("retention", self._mender.retain)
 
@@ -143,7 +141,7 @@ class Hub:
 
     async def roster(self, channel: str) -> Roster:
         """Who is in a channel, over all nodes."""
-        return await self.presence.roster(channel, ROSTER_LIMIT)
+        return await self._attendance.roster(channel)
 
     def deliver(self, packets: Sequence[Packet]) -> None:
         """Hand packets to the subscribers here; begin to mend where something is missing."""
@@ -217,5 +215,6 @@ class Hub:
         async for delivery in self.broker.deliveries():
             if isinstance(delivery, Gap):
                 self._mender.gap.set()
+                self._attendance.gap.set()
             else:
                 self.deliver(delivery)

@@ -8,7 +8,8 @@ const PASSED_ON = ["signal", "join", "leave", "lag", "presence"];
  *   is known (again). `recovered: false` says that continuity was lost, and `reason` why; `missed`
  *   counts the messages that follow at once; `first` is true the first time.
  * - `message`, `signal`, `join`, `leave`, `lag`: as the protocol has them.
- * - `presence`: follows `lag`, where it was asked for: `members` and `count` are true again.
+ * - `presence`: where it was asked for, after joins and leaves were missed, as by a `lag`: `members`
+ *   and `count` are true again.
  * - `ended` `{code, message}`: the server refused or ended the subscription.
  */
 export class Subscription extends EventTarget {
