@@ -51,8 +51,8 @@ numbers, places = count(), Random(0)
 
 def drafts(channel: str, many: int) -> list[Draft]:
     """Something to append, each with a key of its own."""
-    now, names = datetime.now(UTC), [f"n{next(numbers)}" for _ in range(many)]
-    return [Draft(channel, "u1", each, now, BODY.encode(), each, bytes(16)) for each in names]
+    names = [f"n{next(numbers)}" for _ in range(many)]
+    return [Draft(channel, "u1", each, BODY.encode(), each, bytes(16)) for each in names]
 
 
 async def fill(lengths: dict[str, int]) -> None:

@@ -24,7 +24,7 @@ from .test_chaos import SEED
 REDIS_SECONDS = 0.5
 """How long nodes wait for an answer of Redis."""
 PROMPT = 0.1
-"""What one of a hundred /livez may take, on a machine that has time for it."""
+"""What one of a hundred /livez may take in any case; on a busy machine, twice what others take."""
 BACK = 3.0
 """Seconds after which nodes hear each other again."""
 WAYS = {"away": ("kill", "start"), "frozen": ("freeze", "thaw")}
@@ -98,7 +98,7 @@ async def subscribed(connect: Connect, user: str, node: Service, channel: str) -
 )
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_service_goes_on_without_redis(
-    own: Cluster, connect: Connect, channel: str, way: str, seconds: float
+    own: Cluster, service: Service, connect: Connect, channel: str, way: str, seconds: float
 ) -> None:
     """Sockets stay open, a publish is answered, and nodes hear each other as soon as they can."""
     leave, come_back = (getattr(own.store, name) for name in WAYS[way])
@@ -111,10 +111,9 @@ async def test_the_service_goes_on_without_redis(
         here, there = Ear(bob), Ear(carl)
         listening = [tasks.create_task(each.listen()) for each in (here, there)]
         await insist(ann, channel, "before")
-        async with pulse(own.nodes) as calm:
-            await there.hear("before")
-            await asyncio.sleep(0.5)
-        async with pulse(own.nodes) as felt:
+        await there.hear("before")
+        # Beside it, at the same time, is a service of which nobody takes anything away.
+        async with pulse(own.nodes) as felt, pulse([service]) as calm:
             await asyncio.to_thread(leave)
             end, number = monotonic() + seconds, 0
             while monotonic() < end:
@@ -138,7 +137,7 @@ async def test_the_service_goes_on_without_redis(
             each.cancel()
     kept = [message["data"]["text"] for message in await history(own.nodes[1], channel)]
     assert here.texts == there.texts == kept
-    print(f"back after {took:.2f} s; /livez p99 {felt.p99:.3f} s, before {calm.p99:.3f} s")  # noqa: T201
+    print(f"back after {took:.2f} s; /livez p99 {felt.p99:.3f} s, beside {calm.p99:.3f} s")  # noqa: T201
     assert took < BACK
     assert felt.p99 < max(PROMPT, 2 * calm.p99)
 
