@@ -1,8 +1,8 @@
 """Asks the code of a feature before an operation is carried out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,18 +59,13 @@ async def _asking(node: "Node", channel: str) -> AsyncIterator[None]:
     """Limit the time; log what is no refusal, and answer the command with `internal`."""
     try:
         async with asyncio.timeout(node.limits.command_seconds):
-            with _mistakes(channel):
+            try:
                 yield
+            except CommandError:
+                raise
+            except Exception:
+                log.exception("a hook failed", channel=channel)
+                mistake = "the service made a mistake, try again"
+                raise CommandError(ErrorCode.INTERNAL, mistake) from None
     except TimeoutError:
         raise CommandError(ErrorCode.TIMEOUT, "this took too long, try again") from None
-
-
-@contextmanager
-def _mistakes(channel: str) -> Iterator[None]:
-    try:
-        yield
-    except CommandError:
-        raise
-    except Exception:
-        log.exception("a hook failed", channel=channel)
-        raise CommandError(ErrorCode.INTERNAL, "the service made a mistake, try again") from None
