@@ -9,7 +9,7 @@ from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from . import publishing
 from .hooks import admit
-from .reading import read_page
+from .reading import read_page, read_presence
 
 if TYPE_CHECKING:
     from .session import Session
@@ -76,19 +76,12 @@ async def signal(session: "Session", command: commands.Signal) -> None:
 
 async def history(session: "Session", command: commands.History) -> None:
     """Read a page of what was said."""
-    channel, node = command.channel, session.node
-    namespace = await node.directory.readable(session.principal, channel)
-    await admit(namespace, node, session.principal, channel)
-    session.send(await read_page(node.hub.history, command, node.limits.outbox_bytes))
+    session.send(await read_page(session.node, session.principal, command))
 
 
 async def presence(session: "Session", command: commands.Presence) -> None:
     """Say who is in a channel."""
-    channel, node = command.channel, session.node
-    namespace = await node.directory.visible(session.principal, channel)
-    await admit(namespace, node, session.principal, channel)
-    roster = await node.hub.roster(channel)
-    session.reply(events.PresenceReply(id=command.id, channel=channel, **dict(roster)))
+    session.reply(await read_presence(session.node, session.principal, command))
 
 
 async def refresh(session: "Session", command: commands.Refresh) -> None:
