@@ -174,10 +174,10 @@ class Peer:
         """Wait until what was written got through."""
         await self.flowing.wait()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str = "") -> None:
         """Close; nothing is said any more."""
         if not self.ended.done():
-            self.ended.set_result((int(code), reason))
+            self.ended.set_result((int(code), reason or code.reason))
             self.leave()
 
     # the client

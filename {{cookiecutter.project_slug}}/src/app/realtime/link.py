@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 
 
@@ -40,6 +41,9 @@ class Link(Protocol):
         """The close code with which the connection ended."""
         ...
 
-    def end(self, code: int, reason: str) -> None:
-        """Close after what was written, in bounded time even if the peer does not read."""
+    def end(self, code: CloseCode, reason: str = "") -> None:
+        """Close after what was written, in bounded time even if the peer does not read.
+
+        Without a reason it is the code's own.
+        """
         ...

@@ -140,11 +140,12 @@ class SocketProtocol(InboundProtocol):
             return int(close.code)
         return 1006 if self.disconnected else None
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str = "") -> None:
         """Close after what was written; a peer that does not read is cut."""
         if not self._open:
             return
         metrics.CLOSES.labels(code).inc()
+        reason = reason or code.reason
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
@@ -174,7 +175,7 @@ class SocketProtocol(InboundProtocol):
         if waiting < waited:
             self.heard = since = now
         if now - since >= patience:
-            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+            self.end(CloseCode.SLOW_CONSUMER)
         else:
             pause = min(LOOK_SECONDS, patience / 10)
             self._patience = self.loop.call_later(pause, self._look, waiting, since)
