@@ -53,12 +53,8 @@ async def publish(session: "Session", command: commands.Publish) -> None:
     and the replies follow it.
     """
     published = await publishing.publish(session.node, session.principal, command)
-    if published.done():
-        # Refused at once: anything else takes its time.
-        session.reply(publishing.acknowledge(command, published.result()))
-    else:
-        session.published.append((command, published))
-        published.add_done_callback(session.acknowledge)
+    session.published.append((command, published))
+    published.add_done_callback(session.acknowledge)
 
 
 async def signal(session: "Session", command: commands.Signal) -> None:
