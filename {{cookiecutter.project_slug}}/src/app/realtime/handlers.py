@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from . import publishing
-from .hooks import admit
+from .hooks import Operation, ask
 from .reading import read_page, read_presence
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def subscribe(session: "Session", command: commands.Subscribe) -> None:
     if len(session.subscriptions) >= node.limits.channels_per_connection:
         raise CommandError(ErrorCode.LIMIT_EXCEEDED, "too many channels on one connection")
     namespace = await node.directory.enter(session.principal, channel, command.presence)
-    await admit(namespace, node, session.principal, channel)
+    await ask(namespace.on_subscribe, Operation(node, session.principal, channel))
     await node.hub.subscribe(session, namespace, command)
 
 

@@ -14,7 +14,7 @@ from ..auth.base import SERVER, Principal
 from ..auth.policy import Policy
 from ..history.base import Room, Rooms
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
-from .hooks import Hook
+from .hooks import Hook, Operation
 
 MOST_KNOWN = 10_000
 """How many rooms are remembered to exist."""
@@ -56,6 +56,14 @@ class Namespace:
     def encode(self, payload: Any) -> bytes:
         """A payload as JSON."""
         return self._adapter.dump_json(payload)
+
+    async def revise(self, operation: Operation) -> bytes | None:
+        """What `on_publish` has published instead: a payload as JSON, or None."""
+        instead = self.on_publish and await self.on_publish(operation)
+        try:
+            return None if instead is None else self.encode(self.check(instead))
+        except CommandError as wrong:
+            raise TypeError(f"what on_publish returned is no payload: {wrong.message}") from None
 
 
 class Directory:

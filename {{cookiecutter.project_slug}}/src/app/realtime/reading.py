@@ -7,7 +7,7 @@ from ..protocol.commands import History, Presence
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import HistoryPage, PresenceReply
 from ..protocol.frames import Frame, fitting
-from .hooks import admit
+from .hooks import Operation, ask
 from .node import Node
 
 
@@ -19,7 +19,7 @@ async def read_page(node: Node, principal: Principal, wanted: History) -> Frame:
     """
     channel, after, before, limit = wanted.channel, wanted.after, wanted.before, wanted.limit
     namespace = await node.directory.readable(principal, channel)
-    await admit(namespace, node, principal, channel)
+    await ask(namespace.on_subscribe, Operation(node, principal, channel))
     if after is not None and before is not None:
         raise CommandError(ErrorCode.INVALID_MESSAGE, "give after or before", field="before")
     # One more than asked for tells whether there is more.
@@ -42,6 +42,6 @@ async def read_presence(node: Node, principal: Principal, wanted: Presence) -> P
     """The `presence` reply: who is in a channel, over all nodes."""
     channel = wanted.channel
     namespace = await node.directory.readable(principal, channel, presence=True)
-    await admit(namespace, node, principal, channel)
+    await ask(namespace.on_subscribe, Operation(node, principal, channel))
     roster = await node.hub.roster(channel)
     return PresenceReply(id=wanted.id, channel=channel, **dict(roster))
