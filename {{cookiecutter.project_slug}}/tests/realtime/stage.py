@@ -138,7 +138,6 @@ class Peer:
         self.room = math.inf
         """How much it takes until nothing gets through."""
         self.alive = True
-        self.clogged = False
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.buffered = 0

@@ -351,7 +351,7 @@ async def test_what_a_revoked_client_said_is_not_done_once_it_reads_again() -> N
     ):
         await ann.hear()
         (session,) = [each for each in node.hub.sessions.values() if each.principal.user == "ann"]
-        ann.clogged = True
+        ann.buffered = node.limits.outbox_bytes + 1
         ann.flowing.clear()
         ann.say(type="publish", channel="talk:x", data={"text": "too late"})
         while not math.isinf(session.heartbeat.active):

@@ -62,11 +62,6 @@ class AsgiLink:
         return True
 
     @property
-    def clogged(self) -> bool:
-        """Whether more waits than may."""
-        return self.buffered > self._limits.outbox_bytes
-
-    @property
     def heard(self) -> float:
         """Now, since nobody tells here that a pong came."""
         return monotonic()

@@ -22,11 +22,6 @@ class Link(Protocol):
         """How many bytes wait for the peer."""
         ...
 
-    @property
-    def clogged(self) -> bool:
-        """Whether so much waits that the peer has to read before it may ask for more."""
-        ...
-
     async def drained(self) -> None:
         """Return once the peer can take more, or never will."""
         ...

@@ -154,7 +154,7 @@ class Session:
         """Why the command was refused, which the client was told; or nothing."""
         self.heartbeat.active = math.inf
         try:
-            if self.link.clogged:
+            if self.link.buffered > self.node.limits.outbox_bytes:
                 # What a peer does not read, it may not ask for.
                 await self.link.drained()
             if self.link.code is not None:

@@ -121,11 +121,6 @@ class SocketProtocol(InboundProtocol):
         """Bytes that wait for the peer, here and in the transport."""
         return len(self._outbox) + self.transport.get_write_buffer_size()
 
-    @property
-    def clogged(self) -> bool:
-        """Whether more waits than may."""
-        return self._direct is None and self.buffered > self.limits.outbox_bytes
-
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
         # What was kept is written first, and may be too much again.
