@@ -8,6 +8,7 @@ import pytest
 
 from app.http import link
 from app.http.link import AsgiLink
+from app.protocol.errors import CloseCode
 from app.protocol.frames import Frame
 from app.settings import Limits
 
@@ -39,9 +40,9 @@ async def test_frames_go_out_in_order_and_the_close_comes_last() -> None:
     link.write(Frame("ü".encode()))
     await asyncio.sleep(0)
     link.write(Frame(b"3"))
-    link.end(4001, "slow")
+    link.end(CloseCode.SLOW_CONSUMER, "slow")
     link.write(Frame(b"too late"))
-    link.end(4500, "another")
+    link.end(CloseCode.UNAUTHENTICATED, "another")
     await running
     assert server.sent == ["1", "ü", "3", (4001, "slow")]
 
@@ -60,7 +61,7 @@ async def test_drained_is_when_everything_was_sent() -> None:
     server.flowing.set()
     await drained
     assert server.sent == ["1", "2"]
-    link.end(1000, "")
+    link.end(CloseCode.DRAIN)
     await running
 
 
@@ -72,13 +73,13 @@ async def test_what_can_be_had_again_is_refused_while_too_much_waits() -> None:
     assert link.offer(Frame(b"x" * 90))
     assert link.offer(Frame(b"y" * 10)), "to the edge"
     assert not link.offer(Frame(b"z"))
-    assert not link.clogged
+    assert link.buffered == 100
     link.write(Frame(b"a reply"))
-    assert link.clogged
+    assert link.buffered == 107
     server.flowing.set()
     await link.drained()
     assert link.offer(Frame(b"larger than the whole outbox" * 10))
-    link.end(1000, "")
+    link.end(CloseCode.DRAIN)
     await running
     assert [each[:7] for each in server.sent[:-1]] == ["x" * 7, "y" * 7, "a reply", "larger "]
 
@@ -99,7 +100,7 @@ async def test_who_was_too_slow_and_is_gone_holds_up_nobody() -> None:
         await drained
     await running
     assert link.offer(Frame(b"y" * 90))
-    assert (link.buffered, link.clogged) == (0, False)
+    assert link.buffered == 0
 
 
 async def test_a_peer_that_takes_nothing_for_too_long_is_closed() -> None:
@@ -124,9 +125,9 @@ async def test_what_was_sent_does_not_count_any_more() -> None:
     for number in range(10):
         link.write(Frame(str(number).encode() * 60))
         await link.drained()
-    link.end(1000, "bye")
+    link.end(CloseCode.DRAIN, "bye")
     await running
-    assert len(server.sent) == 11 and server.sent[-1] == (1000, "bye")
+    assert len(server.sent) == 11 and server.sent[-1] == (4000, "bye")
 
 
 async def test_what_the_server_has_not_taken_yet_is_told() -> None:
@@ -140,7 +141,7 @@ async def test_what_the_server_has_not_taken_yet_is_told() -> None:
     server.flowing.set()
     await link.drained()
     assert link.buffered == 0
-    link.end(1000, "")
+    link.end(CloseCode.DRAIN)
     await running
 
 
@@ -169,7 +170,7 @@ async def test_an_end_that_takes_too_long_is_cut_short(monkeypatch: pytest.Monke
     await asyncio.sleep(0)
     running = asyncio.create_task(links[0].run())
     server.flowing.clear()
-    links[0].end(4000, "drain")
+    links[0].end(CloseCode.DRAIN)
     await asyncio.wait([owner])
     assert owner.cancelled() and links[0].overdue
     running.cancel()
@@ -180,7 +181,7 @@ async def test_an_end_in_time_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     server = Server()
     link_ = AsgiLink(server.send, Limits(outbox_bytes=1000))
     running = asyncio.create_task(link_.run())
-    link_.end(4000, "drain")
+    link_.end(CloseCode.DRAIN)
     link_.release()
     await running
     await asyncio.sleep(0.02)

@@ -28,11 +28,12 @@ Command = Callable[[], Awaitable[None]] | Hub
 
 
 class Connection:
-    """What a hub takes for a session; hands everything to its client."""
+    """What a hub takes for a session and its link; hands everything to its client."""
 
     def __init__(self, number: int, hub: Hub, client: "Client") -> None:
         self.id = f"session-{number}"
         self.hub = hub
+        self.link = self
         self.principal = Principal(client.user)
         self.subscriptions: dict[str, Namespace] = {}
         self.flowing = asyncio.Event()

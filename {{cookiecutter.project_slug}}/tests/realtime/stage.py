@@ -138,7 +138,6 @@ class Peer:
         self.room = math.inf
         """How much it takes until nothing gets through."""
         self.alive = True
-        self.clogged = False
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.buffered = 0
@@ -174,10 +173,10 @@ class Peer:
         """Wait until what was written got through."""
         await self.flowing.wait()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str = "") -> None:
         """Close; nothing is said any more."""
         if not self.ended.done():
-            self.ended.set_result((int(code), reason))
+            self.ended.set_result((int(code), reason or code.reason))
             self.leave()
 
     # the client

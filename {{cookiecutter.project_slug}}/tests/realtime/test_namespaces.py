@@ -188,11 +188,11 @@ async def test_in_development_who_enters_creates_but_who_reads_does_not() -> Non
 
 async def test_who_is_there_is_seen_by_those_who_may_see_it_and_read() -> None:
     rooms = directory(creates=True)
-    assert await rooms.visible(WRITER, "shy:x") is SHY
+    assert await rooms.readable(WRITER, "shy:x", True) is SHY
     assert await rooms.enter(ANN, "shy:x") is SHY
-    for attempt in (rooms.visible(ANN, "shy:x"), rooms.enter(ANN, "shy:x", True)):
+    for attempt in (rooms.readable(ANN, "shy:x", True), rooms.enter(ANN, "shy:x", True)):
         assert await refusal(attempt) == ("forbidden", "presence")
-    assert await refusal(rooms.visible(ANN, "secret:x")) == ("forbidden", "channel")
+    assert await refusal(rooms.readable(ANN, "secret:x", True)) == ("forbidden", "channel")
 
 
 async def test_the_policy_decides_before_anything_else_is_said() -> None:

@@ -322,7 +322,7 @@ async def test_what_a_revoked_client_had_said_already_is_not_carried_out() -> No
         (session,) = [each for each in node.hub.sessions.values() if each.principal.user == "ann"]
         for _ in range(3):
             ann.say(type="publish", channel="talk:x", data={"text": "too late"})
-        session.end(CloseCode.REVOKED)
+        session.link.end(CloseCode.REVOKED)
         await ann.ended
         await bob.ask(type="publish", channel="talk:x", data={"text": "alone"})
         assert [each["data"]["text"] for each in bob.said()] in ([], ["alone"])
@@ -351,12 +351,12 @@ async def test_what_a_revoked_client_said_is_not_done_once_it_reads_again() -> N
     ):
         await ann.hear()
         (session,) = [each for each in node.hub.sessions.values() if each.principal.user == "ann"]
-        ann.clogged = True
+        ann.buffered = node.limits.outbox_bytes + 1
         ann.flowing.clear()
         ann.say(type="publish", channel="talk:x", data={"text": "too late"})
         while not math.isinf(session.heartbeat.active):
             await asyncio.sleep(0)
-        session.end(CloseCode.REVOKED)
+        session.link.end(CloseCode.REVOKED)
         ann.flowing.set()
         await asyncio.sleep(0)
         while session.id in node.hub.sessions:
@@ -375,7 +375,7 @@ async def test_what_waits_for_a_publication_is_not_done_after_the_end() -> None:
         await history.asked_to_store.wait()
         while not (session.published and math.isinf(session.heartbeat.active)):
             await asyncio.sleep(0)
-        session.end(CloseCode.REVOKED)
+        session.link.end(CloseCode.REVOKED)
         history.decided.set()
         while session.id in node.hub.sessions:
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from app.protocol.errors import CloseCode
 from app.protocol.frames import Frame
 from app.server import websocket
 from app.settings import Limits
@@ -82,10 +83,10 @@ async def test_what_was_taken_no_longer_counts(stuck: Peer) -> None:
 async def test_what_can_be_had_again_is_refused_while_too_much_waits(stuck: Peer) -> None:
     stuck.transport.buffered = 100
     assert all(stuck.offered.offer(frame(number)) for number in range(9)), "to the edge"
-    assert not stuck.offered.clogged
+    assert stuck.offered.buffered == 1000
     assert not stuck.offered.offer(frame(9))
     stuck.offered.write(frame(10))
-    assert stuck.offered.clogged
+    assert stuck.offered.buffered == 1100
     assert not stuck.protocol.close_sent
     stuck.transport.buffered = 0
     stuck.protocol.resume_writing()
@@ -152,7 +153,7 @@ async def test_a_close_comes_after_what_waits(stuck: Peer) -> None:
     """Who is slow for a moment is told everything, unless being slow is why it ends."""
     for number in range(3):
         stuck.offered.write(frame(number))
-    stuck.offered.end(4000, "drain")
+    stuck.offered.end(CloseCode.DRAIN)
     assert stuck.heard() == [frame(number).payload.decode() for number in range(3)]
     assert stuck.closed == (4000, "drain")
 
@@ -168,7 +169,7 @@ async def test_a_shutdown_comes_after_what_waits() -> None:
 
 async def test_a_shutdown_lets_who_was_told_already_answer() -> None:
     peer = await Peer.opened()
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     peer.protocol.shutdown()
     assert not peer.transport.closed
     peer.heard()

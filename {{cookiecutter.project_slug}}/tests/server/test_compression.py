@@ -19,6 +19,7 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Frame as Received
 from websockets.frames import Opcode
 
+from app.protocol.errors import CloseCode
 from app.protocol.frames import WINDOW_BITS, Frame
 from app.server.compression import SharedDeflate
 from app.server.inbound import COMPRESSED_STEP_BYTES
@@ -265,7 +266,7 @@ async def test_pings_closes_and_what_others_send_go_beside_it(peer: Peer) -> Non
     peer.client.send_ping(b"!")
     peer.tell()
     peer.offered.write(Frame(b"3" * 5000))
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     firsts = [data[0] for data in peer.transport.writes]
     assert firsts == [DEFLATED, DEFLATED, 0x8A, DEFLATED, 0x88]
     assert peer.heard() == [digit * 5000 for digit in "123"]
@@ -325,7 +326,7 @@ async def test_a_close_behind_messages_that_nobody_will_receive_is_seen(peer: Pe
     peer.client.send_close(1000)
     peer.tell()
     assert not peer.transport.closed
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     before = peer.unread
     await peer.turn()
     assert before - peer.unread <= 2 * COMPRESSED_STEP_BYTES, "a step per turn: others wait, too"

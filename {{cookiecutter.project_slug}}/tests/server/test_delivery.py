@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as handshake
 from websockets.exceptions import ConnectionClosed
 
+from app.protocol.errors import CloseCode
 from app.protocol.frames import Frame
 from app.server.websocket import LINK, SocketProtocol
 from app.settings import Limits
@@ -107,7 +108,7 @@ async def test_frames_of_every_length_and_the_close_arrive_in_order() -> None:
             link.write(Frame(text.encode()))
             if number % 10 == 0:
                 await asyncio.sleep(0)
-        link.end(4000, "drain")
+        link.end(CloseCode.DRAIN)
         await receive()
 
     async with serving(application) as url, handshake(url, max_queue=None) as connection:
@@ -129,7 +130,7 @@ async def test_who_pauses_for_a_moment_is_told_everything_before_the_close() -> 
             link.write(Frame(text.encode()))
             await asyncio.sleep(0)
         assert not link.writable.is_set(), "more than the kernel takes"
-        link.end(4000, "drain")
+        link.end(CloseCode.DRAIN)
         ended.set()
         await receive()
 

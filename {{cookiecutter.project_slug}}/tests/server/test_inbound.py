@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Opcode
 
 from app import metrics
+from app.protocol.errors import CloseCode
 from app.protocol.frames import Frame
 from app.server import websocket
 from app.server.inbound import CONTROL_FRAMES, CONTROL_SECONDS, FRAGMENTS, STEP_BYTES
@@ -100,7 +101,7 @@ async def test_a_close_behind_pings_is_answered_though_the_peer_takes_nothing(pe
 
 
 async def test_after_the_close_pings_are_not_answered(peer: Peer) -> None:
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     before = len(peer.transport.writes)
     for _ in range(10):
         peer.client.send_ping(b"")
@@ -121,7 +122,7 @@ async def test_so_many_control_frames_are_taken_in_a_while(peer: Peer, kind: Opc
 
 
 async def test_after_the_close_a_flood_is_cut(peer: Peer) -> None:
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     peer.protocol.data_received(framed(Opcode.PING) * CONTROL_FRAMES)
     assert not peer.transport.aborted
     peer.protocol.data_received(framed(Opcode.PING))
@@ -216,7 +217,7 @@ async def test_a_close_that_the_engine_makes_is_counted_once_and_known(
     before = counted(code)
     assert known(peer) is None
     peer.protocol.data_received(said)
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     peer.protocol.shutdown()
     peer.protocol.connection_lost(None)
     peer.heard()

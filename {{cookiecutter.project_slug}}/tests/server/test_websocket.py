@@ -7,6 +7,7 @@ import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
+from app.protocol.errors import CloseCode
 from app.protocol.frames import Frame, Run
 from app.server import websocket
 
@@ -88,7 +89,7 @@ async def test_uvicorn_closes_when_the_application_returns_without_a_close(peer:
 
 
 async def test_uvicorn_leaves_the_close_to_the_timer_and_to_the_peers_answer(peer: Peer) -> None:
-    peer.offered.end(4001, "slow consumer")
+    peer.offered.end(CloseCode.SLOW_CONSUMER)
     timer = peer.protocol.close_timer
     assert timer is not None
     peer.application.leave.set()
@@ -105,7 +106,7 @@ async def test_uvicorn_lets_everybody_go_when_the_connection_is_lost(peer: Peer)
     drained = asyncio.create_task(peer.offered.drained())
     await peer.turn()
     assert not drained.done()
-    peer.offered.end(4001, "slow consumer")
+    peer.offered.end(CloseCode.SLOW_CONSUMER)
     timer = peer.protocol.close_timer
     peer.protocol.connection_lost(None)
     await drained
@@ -136,9 +137,9 @@ async def test_a_frame_and_a_run_of_frames_are_one_write_each_at_once(peer: Peer
 async def test_a_close_comes_after_what_was_written_and_nothing_after_it(peer: Peer) -> None:
     for text in "abc":
         peer.offered.write(frame(text))
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     peer.offered.write(frame("late"))
-    peer.offered.end(4500, "again")
+    peer.offered.end(CloseCode.UNAUTHENTICATED, "again")
     await peer.turn()
     peer.offered.write(frame("too late"))
     await peer.turn()
@@ -161,7 +162,7 @@ async def test_nothing_is_written_to_a_peer_that_closes_or_is_gone(peer: Peer) -
     written = [len(each.transport.writes) for each in (peer, other)]
     for each in (peer, other):
         each.offered.write(frame("late"))
-        each.offered.end(4000, "drain")
+        each.offered.end(CloseCode.DRAIN)
     await peer.turn()
     assert [len(each.transport.writes) for each in (peer, other)] == written
 
@@ -169,7 +170,7 @@ async def test_nothing_is_written_to_a_peer_that_closes_or_is_gone(peer: Peer) -
 async def test_a_message_half_read_does_not_keep_the_answer_to_the_close_out(peer: Peer) -> None:
     peer.client.send_text(b"{}")
     peer.tell()
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     assert peer.transport.reading
 
 
@@ -177,7 +178,7 @@ async def test_a_peer_that_does_not_answer_the_close_is_cut(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
-    peer.offered.end(4000, "drain")
+    peer.offered.end(CloseCode.DRAIN)
     timer = peer.protocol.close_timer
     assert timer is not None
     assert not peer.transport.aborted

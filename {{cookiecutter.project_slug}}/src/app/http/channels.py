@@ -9,12 +9,11 @@ from pydantic import BaseModel
 from ..auth.dependencies import CurrentPrincipal
 from ..features.base import CurrentNode
 from ..protocol.channels import NAME, NAMESPACE, Offset
-from ..protocol.commands import History, Json, Key, Publish
+from ..protocol.commands import History, Json, Key, Presence, Publish
 from ..protocol.errors import CommandError, ErrorCode
 from ..protocol.events import HistoryPage, Message, Ok, PresenceReply
 from ..realtime import publishing
-from ..realtime.hooks import admit
-from ..realtime.reading import read_page
+from ..realtime.reading import read_page, read_presence
 
 router = APIRouter(prefix="/api/channels/{channel}", tags=["channels"])
 
@@ -60,9 +59,7 @@ async def history(
     wanted: Annotated[History, Depends(_window)], node: CurrentNode, principal: CurrentPrincipal
 ) -> Response:
     """Next after, or next before, an offset; else the newest. Subscribe with `since` to go on."""
-    namespace = await node.directory.readable(principal, wanted.channel)
-    await admit(namespace, node, principal, wanted.channel)
-    page = await read_page(node.hub.history, wanted, node.limits.outbox_bytes)
+    page = await read_page(node, principal, wanted)
     return Response(page.payload, media_type="application/json")
 
 
@@ -71,7 +68,4 @@ async def presence(
     channel: Channel, node: CurrentNode, principal: CurrentPrincipal
 ) -> PresenceReply:
     """Who is here, over all nodes; `users` may be cut short, `count` is not."""
-    namespace = await node.directory.visible(principal, channel)
-    await admit(namespace, node, principal, channel)
-    roster = await node.hub.roster(channel)
-    return PresenceReply(channel=channel, users=roster.users, count=roster.count)
+    return await read_presence(node, principal, Presence(type="presence", channel=channel))

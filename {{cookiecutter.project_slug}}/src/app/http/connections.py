@@ -47,7 +47,7 @@ class ConnectionView(BaseModel):
             heard_at=_moment(session.link.heard),
             expires_at=session.principal.expires_at,
             channels=sorted(session.subscriptions),
-            buffered=session.buffered,
+            buffered=session.link.buffered,
         )
 
 

@@ -62,11 +62,6 @@ class AsgiLink:
         return True
 
     @property
-    def clogged(self) -> bool:
-        """Whether more waits than may."""
-        return self.buffered > self._limits.outbox_bytes
-
-    @property
     def heard(self) -> float:
         """Now, since nobody tells here that a pong came."""
         return monotonic()
@@ -80,11 +75,11 @@ class AsgiLink:
         """Return once everything written was sent, or never will be."""
         await self._empty.wait()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str = "") -> None:
         """Close after what was written."""
         if self._ending is None:
             metrics.CLOSES.labels(code).inc()
-            self._ending = (code, reason)
+            self._ending = (code, reason or code.reason)
             self._wake.set()
             self._deadline = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
 
@@ -120,7 +115,7 @@ class AsgiLink:
             except TimeoutError:
                 self._frames.clear()
                 self.buffered = len(frame.payload)
-                self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+                self.end(CloseCode.SLOW_CONSUMER)
             self.buffered -= len(frame.payload)
         self._empty.set()
 

@@ -51,7 +51,7 @@ def decode_id(text: str) -> Id | None:
         return None
     try:
         # The standard library reads more than JSON, such as half a character in another field.
-        return _id.validate_json(json.dumps(json.loads(text)["id"]), strict=True)
+        return _id.validate_python(json.loads(text)["id"], strict=True)
     except (LookupError, TypeError, ValueError):
         return None
 

@@ -49,34 +49,32 @@ async def serve(
     except Disconnect as ended:
         link.end(ended.code, ended.reason)
     except CommandError:  # what is asked for who this is cannot be reached
-        link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
+        link.end(CloseCode.INTERNAL_ERROR)
     except asyncio.CancelledError:
         pass  # Nobody waits any more; uvicorn would log this as a mistake of ours.
     except Exception:
         log.exception("session failed")
-        link.end(CloseCode.INTERNAL_ERROR, CloseCode.INTERNAL_ERROR.reason)
+        link.end(CloseCode.INTERNAL_ERROR)
     finally:
         log.info("session closed", code=link.code, seconds=round(monotonic() - opened, 3))
 
 
 async def _proof(node: Node, link: Link, allowance: Allowance, commands: Commands) -> Auth | None:
     """The first `auth`; anything before it is refused, and time is limited."""
-    timed_out = CloseCode.AUTHENTICATION_TIMED_OUT
-    end = partial(link.end, timed_out, timed_out.reason)
-    deadline = node.wheel.schedule(node.limits.auth_seconds, end)
     try:
-        while command := await commands():
-            try:
-                allowance.spend(command)
-                if isinstance(command, Auth):
-                    return command
-                raise CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
-            except CommandError as refused:
-                allowance.blame(refused)
-                link.write(codec.encode_error(refused, command.id))
-        return None
-    finally:
-        deadline.cancel()
+        async with asyncio.timeout(node.limits.auth_seconds):
+            while command := await commands():
+                try:
+                    allowance.spend(command)
+                    if isinstance(command, Auth):
+                        return command
+                    raise CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
+                except CommandError as refused:
+                    allowance.blame(refused)
+                    link.write(codec.encode_error(refused, command.id))
+            return None
+    except TimeoutError:
+        raise Disconnect(CloseCode.AUTHENTICATION_TIMED_OUT) from None
 
 
 async def _next(inbox: Inbox, link: Link, allowance: Allowance) -> AnyCommand | None:

@@ -34,13 +34,13 @@ async def drain(node: Node, window: float) -> None:
         delay = (window - patience) * place / len(leaving)
         after, deadline = round(delay * 1000), round((delay + patience) * 1000)
         session.reply(Reconnect(after_ms=after, deadline_ms=deadline))
-        node.wheel.schedule(delay + patience, partial(session.end, CloseCode.DRAIN))
+        node.wheel.schedule(delay + patience, partial(session.link.end, CloseCode.DRAIN))
         if place % SLICE == 0:
             await asyncio.sleep(0)
     await until_gone(sessions, begun + window - asyncio.get_running_loop().time())
     # Among them who was still proving who they are when it began.
     for session in list(sessions.values()):
-        session.end(CloseCode.DRAIN)
+        session.link.end(CloseCode.DRAIN)
 
 
 async def until_gone(sessions: Collection[object], seconds: float) -> None:

@@ -28,7 +28,7 @@ def obey(sessions: "Collection[Session]", packets: Iterable[Packet]) -> None:
     for order in map(read_order, packets):
         for session in list(sessions):
             if order.hits(session.id, session.principal):
-                session.end(CloseCode.REVOKED)
+                session.link.end(CloseCode.REVOKED)
 
 
 def recheck(hub: "Hub", session: "Session") -> None:
@@ -76,7 +76,7 @@ class Guard:
             for (session, principal), over in zip(asked, revoked, strict=True):
                 # Meanwhile it may have been refreshed, and that was looked at then.
                 if over and session.principal is principal:
-                    session.end(CloseCode.REVOKED)
+                    session.link.end(CloseCode.REVOKED)
                 elif rechecks and session.id in self.hub.sessions:
                     recheck(self.hub, session)
             await asyncio.sleep(0)

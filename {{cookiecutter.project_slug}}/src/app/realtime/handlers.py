@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from ..protocol import codec, commands, events
 from ..protocol.errors import CommandError, Disconnect, ErrorCode
 from . import publishing
-from .hooks import admit
-from .reading import read_page
+from .hooks import Operation, ask
+from .reading import read_page, read_presence
 
 if TYPE_CHECKING:
     from .session import Session
@@ -35,7 +35,7 @@ async def subscribe(session: "Session", command: commands.Subscribe) -> None:
     if len(session.subscriptions) >= node.limits.channels_per_connection:
         raise CommandError(ErrorCode.LIMIT_EXCEEDED, "too many channels on one connection")
     namespace = await node.directory.enter(session.principal, channel, command.presence)
-    await admit(namespace, node, session.principal, channel)
+    await ask(namespace.on_subscribe, Operation(node, session.principal, channel))
     await node.hub.subscribe(session, namespace, command)
 
 
@@ -53,12 +53,8 @@ async def publish(session: "Session", command: commands.Publish) -> None:
     and the replies follow it.
     """
     published = await publishing.publish(session.node, session.principal, command)
-    if published.done():
-        # Refused at once: anything else takes its time.
-        session.reply(publishing.acknowledge(command, published.result()))
-    else:
-        session.published.append((command, published))
-        published.add_done_callback(session.acknowledge)
+    session.published.append((command, published))
+    published.add_done_callback(session.acknowledge)
 
 
 async def signal(session: "Session", command: commands.Signal) -> None:
@@ -76,19 +72,12 @@ async def signal(session: "Session", command: commands.Signal) -> None:
 
 async def history(session: "Session", command: commands.History) -> None:
     """Read a page of what was said."""
-    channel, node = command.channel, session.node
-    namespace = await node.directory.readable(session.principal, channel)
-    await admit(namespace, node, session.principal, channel)
-    session.send(await read_page(node.hub.history, command, node.limits.outbox_bytes))
+    session.send(await read_page(session.node, session.principal, command))
 
 
 async def presence(session: "Session", command: commands.Presence) -> None:
     """Say who is in a channel."""
-    channel, node = command.channel, session.node
-    namespace = await node.directory.visible(session.principal, channel)
-    await admit(namespace, node, session.principal, channel)
-    roster = await node.hub.roster(channel)
-    session.reply(events.PresenceReply(id=command.id, channel=channel, **dict(roster)))
+    session.reply(await read_presence(session.node, session.principal, command))
 
 
 async def refresh(session: "Session", command: commands.Refresh) -> None:

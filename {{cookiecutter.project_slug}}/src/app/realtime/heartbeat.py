@@ -49,5 +49,4 @@ class Heartbeat:
     def _listen(self) -> None:
         self._listening = None
         if max(self.link.heard, self.active) < self._asked:
-            timed_out = CloseCode.HEARTBEAT_TIMED_OUT
-            self.link.end(timed_out, timed_out.reason)
+            self.link.end(CloseCode.HEARTBEAT_TIMED_OUT)

@@ -75,7 +75,7 @@ class Hub:
     @property
     def buffered(self) -> int:
         """How many bytes wait for peers that do not read."""
-        return sum(session.buffered for session in self.sessions.values())
+        return sum(session.link.buffered for session in self.sessions.values())
 
     def attach(self, session: "Session") -> None:
         """Make a session known; raises Disconnect if its user has too many here already."""
@@ -171,7 +171,7 @@ class Hub:
             await join.catch_up(rest)
         except Exception:
             log.exception("catching up failed", session=session.id)
-            session.end(CloseCode.INTERNAL_ERROR)
+            session.link.end(CloseCode.INTERNAL_ERROR)
 
     def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
         """The channel; the first who wants it opens it for all."""

@@ -87,7 +87,7 @@ class Join:
         """Send what follows `position`, page by page as the peer takes it, then be live."""
         following: Position | None = position
         while following is not None:
-            await self.session.drained()
+            await self.session.link.drained()
             # Nothing else may wait: neither the peer nor a store that is memory.
             await asyncio.sleep(0)
             if self.lagging:

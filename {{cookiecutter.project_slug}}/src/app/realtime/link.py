@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ..protocol.errors import CloseCode
 from ..protocol.frames import Frame, Run
 
 
@@ -21,11 +22,6 @@ class Link(Protocol):
         """How many bytes wait for the peer."""
         ...
 
-    @property
-    def clogged(self) -> bool:
-        """Whether so much waits that the peer has to read before it may ask for more."""
-        ...
-
     async def drained(self) -> None:
         """Return once the peer can take more, or never will."""
         ...
@@ -40,6 +36,9 @@ class Link(Protocol):
         """The close code with which the connection ended."""
         ...
 
-    def end(self, code: int, reason: str) -> None:
-        """Close after what was written, in bounded time even if the peer does not read."""
+    def end(self, code: CloseCode, reason: str = "") -> None:
+        """Close after what was written, in bounded time even if the peer does not read.
+
+        Without a reason it is the code's own.
+        """
         ...

@@ -14,7 +14,7 @@ from ..auth.base import SERVER, Principal
 from ..auth.policy import Policy
 from ..history.base import Room, Rooms
 from ..protocol.errors import CommandError, ErrorCode, Unavailable
-from .hooks import Hook
+from .hooks import Hook, Operation
 
 MOST_KNOWN = 10_000
 """How many rooms are remembered to exist."""
@@ -57,6 +57,14 @@ class Namespace:
         """A payload as JSON."""
         return self._adapter.dump_json(payload)
 
+    async def revise(self, operation: Operation) -> bytes | None:
+        """What `on_publish` has published instead: a payload as JSON, or None."""
+        instead = self.on_publish and await self.on_publish(operation)
+        try:
+            return None if instead is None else self.encode(self.check(instead))
+        except CommandError as wrong:
+            raise TypeError(f"what on_publish returned is no payload: {wrong.message}") from None
+
 
 class Directory:
     """Knows which channels exist, of what kind each is, and who may do what there.
@@ -85,17 +93,18 @@ class Directory:
         self._known: dict[str, tuple[float, Room]] = dict(self._lasting)
         """Rooms that exist, and until when the store is taken to have them."""
 
-    async def readable(self, principal: Principal, channel: str) -> Namespace:
-        """The namespace of a channel that exists and that the principal may read."""
+    async def readable(
+        self, principal: Principal, channel: str, presence: bool = False
+    ) -> Namespace:
+        """The namespace of a channel that exists and that the principal may read.
+
+        With `presence` the principal may also see who is there.
+        """
         namespace = self._kind(channel)
         if not namespace.policy.subscribe(principal, channel):
             raise CommandError(ErrorCode.FORBIDDEN, "you may not read this", field="channel")
-        return await self._existing(namespace, channel)
-
-    async def visible(self, principal: Principal, channel: str) -> Namespace:
-        """The same, where the principal may also see who is there."""
-        namespace = await self.readable(principal, channel)
-        if not namespace.policy.presence(principal, channel):
+        await self._require(namespace, channel)
+        if presence and not namespace.policy.presence(principal, channel):
             raise CommandError(ErrorCode.FORBIDDEN, "you may not see who is here", field="presence")
         return namespace
 
@@ -104,15 +113,16 @@ class Directory:
         namespace = self._kind(channel)
         if not namespace.policy.publish(principal, channel):
             raise CommandError(ErrorCode.FORBIDDEN, "you may not publish here", field="channel")
-        return await self._existing(namespace, channel)
+        await self._require(namespace, channel)
+        return namespace
 
     async def enter(self, principal: Principal, channel: str, presence: bool = False) -> Namespace:
-        """As `readable` or `visible` do; but in development who enters a room creates it."""
+        """As `readable` does; but in development who enters a room creates it."""
         namespace = self._kind(channel)
         allowed = namespace.listed and namespace.policy.subscribe(principal, channel)
         if self._creates and allowed and channel not in self._known:
             await self.create(channel, channel.partition(":")[2], principal.user)
-        return await (self.visible if presence else self.readable)(principal, channel)
+        return await self.readable(principal, channel, presence)
 
     async def create(self, channel: str, title: str, user: str) -> Room | None:
         """A new room; None if it was there."""
@@ -134,9 +144,10 @@ class Directory:
             raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "no such namespace", field="channel")
         return namespace
 
-    async def _existing(self, namespace: Namespace, channel: str) -> Namespace:
+    async def _require(self, namespace: Namespace, channel: str) -> None:
+        """Refuse a channel that does not exist."""
         if not namespace.listed:
-            return namespace
+            return
         until, room = self._known.get(channel, (0.0, None))
         if room is None:
             room = await self.rooms.describe(channel)
@@ -149,7 +160,6 @@ class Directory:
             with suppress(Unavailable):
                 if await self.rooms.describe(channel) is None:
                     await self.rooms.create(room)
-        return namespace
 
     def _remember(self, room: Room) -> None:
         if len(self._known) >= MOST_KNOWN and room.channel not in self._known:

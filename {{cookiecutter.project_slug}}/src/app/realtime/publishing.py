@@ -17,7 +17,7 @@ from ..protocol.codec import encode_body
 from ..protocol.commands import Publish
 from ..protocol.errors import CommandError
 from ..protocol.events import Member, Ok
-from .hooks import revise
+from .hooks import Operation, ask
 from .node import Node
 from .waiting import Published
 
@@ -35,8 +35,8 @@ async def publish(node: Node, principal: Principal, wanted: Publish) -> Publishe
     if namespace.on_publish is not None:
         # What a hook does cannot be taken back.
         await spend(node, principal)
-        instead = await revise(namespace, node, principal, wanted.channel, payload)
-        said, cost = instead or said, None
+        operation = Operation(node, principal, wanted.channel, payload)
+        said, cost = await ask(namespace.revise, operation) or said, None
     return node.hub.publish(namespace, compose(principal.member, wanted, said, cost))
 
 

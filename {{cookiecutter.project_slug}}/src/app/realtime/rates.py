@@ -25,13 +25,14 @@ class Allowance:
 
     def spend(self, command: AnyCommand) -> None:
         """Use up one command; raise CommandError, and count that, if there is none left."""
-        limits, rate = self.limits, self.limits.commands_per_second
+        limits, now = self.limits, self.clock()
+        rate = limits.commands_per_second
         if isinstance(command, Subscribe):
             # Who may have so many channels may come back to all of them.
             burst = max(limits.subscribes_burst, limits.channels_per_connection)
-            wait, self._subscribes = self._take(self._subscribes, rate, burst)
+            wait, self._subscribes = use_one(self._subscribes, now, rate, burst)
         else:
-            wait, self._commands = self._take(self._commands, rate, limits.commands_burst)
+            wait, self._commands = use_one(self._commands, now, rate, limits.commands_burst)
         if wait:
             self._count(CloseCode.RATE_LIMITED)
             raise CommandError(ErrorCode.RATE_LIMITED, "too many commands", retry_after=wait)
@@ -44,9 +45,6 @@ class Allowance:
     def _count(self, code: CloseCode) -> None:
         """Raise Disconnect once there was too much of it within a minute."""
         most = self.limits.max_errors
-        wait, self._errors = self._take(self._errors, most / 60, most)
+        wait, self._errors = use_one(self._errors, self.clock(), most / 60, most)
         if wait:
             raise Disconnect(code)
-
-    def _take(self, full_at: float, rate: float, burst: int) -> tuple[float, float]:
-        return use_one(full_at, self.clock(), rate, burst)

@@ -62,22 +62,9 @@ class Session:
         self.send, self.offer = self.link.write, self.link.offer
         self.heartbeat = Heartbeat(self.link, self.node.wheel, self.node.limits)
 
-    @property
-    def buffered(self) -> int:
-        """How many bytes wait for the peer."""
-        return self.link.buffered
-
-    async def drained(self) -> None:
-        """Return once the peer can take more."""
-        await self.link.drained()
-
     def reply(self, event: Event) -> None:
         """Write an event."""
         self.send(codec.encode(event))
-
-    def end(self, code: CloseCode) -> None:
-        """End the connection, after what was written."""
-        self.link.end(code, code.reason)
 
     async def run(self, commands: Commands, id: Id | None, first: AnyCommand | None) -> None:
         """Welcome the client, carry out `first` on its behalf, then what it commands."""
@@ -150,7 +137,7 @@ class Session:
 
     def _warn(self, notice: float) -> None:
         self.reply(Expiring(in_ms=round(notice * 1000)))
-        expire = partial(self.end, CloseCode.CREDENTIAL_EXPIRED)
+        expire = partial(self.link.end, CloseCode.CREDENTIAL_EXPIRED)
         self._expiry = self.node.wheel.schedule(notice, expire)
 
     def acknowledge(self, _: object) -> None:
@@ -167,7 +154,7 @@ class Session:
         """Why the command was refused, which the client was told; or nothing."""
         self.heartbeat.active = math.inf
         try:
-            if self.link.clogged:
+            if self.link.buffered > self.node.limits.outbox_bytes:
                 # What a peer does not read, it may not ask for.
                 await self.link.drained()
             if self.link.code is not None:
@@ -199,7 +186,7 @@ class Session:
         try:
             self.allowance.blame(refused)
         except Disconnect as ended:
-            self.end(ended.code)
+            self.link.end(ended.code)
 
 
 def notice_seconds(left: float) -> float:

@@ -30,14 +30,13 @@ class Waiting:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def submit(self, draft: Draft) -> Published:
-        """Let a draft wait; it is refused at once where too many do."""
+        """Let a draft wait; raises OVERLOADED where too many do."""
+        if len(self._drafts) >= MOST_WAITING:
+            busy = "too much is being published"
+            raise CommandError(ErrorCode.OVERLOADED, busy, retry_after=1)
         outcome: Published = self._loop.create_future()
-        if len(self._drafts) < MOST_WAITING:
-            self._drafts.append((draft, outcome, monotonic()))
-            self._wake.set()
-        else:
-            busy = CommandError(ErrorCode.OVERLOADED, "too much is being published", retry_after=1)
-            outcome.set_result(busy)
+        self._drafts.append((draft, outcome, monotonic()))
+        self._wake.set()
         return outcome
 
     async def batch(self) -> list[Waits]:

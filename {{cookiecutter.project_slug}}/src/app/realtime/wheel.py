@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,19 +20,13 @@ class Deadline:
 
     action: Callable[[], None]
     interval: float | None = None
-    cancelled: bool = False
-    slot: "list[Deadline] | None" = None
-    place: int = 0
-    """Where in its slot it waits."""
+    slot: "dict[Deadline, None]" = field(default_factory=dict)
+    """Those of one turn, in order."""
 
     def cancel(self) -> None:
         """Do not do it any more; nothing is kept of it, however far away it was."""
-        slot, self.slot = self.slot, None
-        if slot is not None:
-            last = slot.pop()
-            if last is not self:
-                slot[self.place], last.place = last, self.place
-        self.cancelled, self.action = True, _nothing
+        self.slot.pop(self, None)
+        self.action, self.interval = _nothing, None
 
 
 def _nothing() -> None:
@@ -43,7 +37,7 @@ class Wheel:
     """Meets deadlines at most a tick late, at a cost independent of how many wait."""
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[Deadline]] = {}
+        self._slots: dict[int, dict[Deadline, None]] = {}
         self._turned = 0
 
     def schedule(
@@ -56,9 +50,8 @@ class Wheel:
 
     def _place(self, deadline: Deadline, delay: float) -> None:
         number = int((asyncio.get_running_loop().time() + delay) / TICK) + 1
-        deadline.slot = slot = self._slots.setdefault(number, [])
-        deadline.place = len(slot)
-        slot.append(deadline)
+        deadline.slot = self._slots.setdefault(number, {})
+        deadline.slot[deadline] = None
 
     async def run(self) -> None:
         """Turn until cancelled."""
@@ -70,12 +63,13 @@ class Wheel:
             metrics.LOOP_LAG.observe(clock() - due)
             while self._turned < int(clock() / TICK):
                 self._turned += 1
-                for deadline in tuple(self._slots.pop(self._turned, ())):
-                    if not deadline.cancelled:
-                        deadline.slot = None
-                        try:
-                            deadline.action()
-                        except Exception:
-                            log.exception("a deadline failed")
-                        if deadline.interval is not None:
-                            self._place(deadline, deadline.interval)
+                slot = self._slots.pop(self._turned, {})
+                deadlines = tuple(slot)
+                slot.clear()  # Who has one of them keeps no other alive.
+                for deadline in deadlines:
+                    try:
+                        deadline.action()
+                    except Exception:
+                        log.exception("a deadline failed")
+                    if deadline.interval is not None:
+                        self._place(deadline, deadline.interval)

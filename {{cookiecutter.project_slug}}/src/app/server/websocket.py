@@ -121,11 +121,6 @@ class SocketProtocol(InboundProtocol):
         """Bytes that wait for the peer, here and in the transport."""
         return len(self._outbox) + self.transport.get_write_buffer_size()
 
-    @property
-    def clogged(self) -> bool:
-        """Whether more waits than may."""
-        return self._direct is None and self.buffered > self.limits.outbox_bytes
-
     async def drained(self) -> None:
         """Return once the peer takes more, or never will."""
         # What was kept is written first, and may be too much again.
@@ -140,11 +135,12 @@ class SocketProtocol(InboundProtocol):
             return int(close.code)
         return 1006 if self.disconnected else None
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str = "") -> None:
         """Close after what was written; a peer that does not read is cut."""
         if not self._open:
             return
         metrics.CLOSES.labels(code).inc()
+        reason = reason or code.reason
         if self._outbox and code != CloseCode.SLOW_CONSUMER:
             self._flush()
         self._outbox.clear()
@@ -174,7 +170,7 @@ class SocketProtocol(InboundProtocol):
         if waiting < waited:
             self.heard = since = now
         if now - since >= patience:
-            self.end(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+            self.end(CloseCode.SLOW_CONSUMER)
         else:
             pause = min(LOOK_SECONDS, patience / 10)
             self._patience = self.loop.call_later(pause, self._look, waiting, since)
