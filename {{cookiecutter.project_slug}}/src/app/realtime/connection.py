@@ -61,20 +61,21 @@ async def serve(
 
 async def _proof(node: Node, link: Link, allowance: Allowance, commands: Commands) -> Auth | None:
     """The first `auth`; anything before it is refused, and time is limited."""
+    end = partial(link.end, CloseCode.AUTHENTICATION_TIMED_OUT)
+    deadline = node.wheel.schedule(node.limits.auth_seconds, end)
     try:
-        async with asyncio.timeout(node.limits.auth_seconds):
-            while command := await commands():
-                try:
-                    allowance.spend(command)
-                    if isinstance(command, Auth):
-                        return command
-                    raise CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
-                except CommandError as refused:
-                    allowance.blame(refused)
-                    link.write(codec.encode_error(refused, command.id))
-            return None
-    except TimeoutError:
-        raise Disconnect(CloseCode.AUTHENTICATION_TIMED_OUT) from None
+        while command := await commands():
+            try:
+                allowance.spend(command)
+                if isinstance(command, Auth):
+                    return command
+                raise CommandError(ErrorCode.UNAUTHENTICATED, "say who you are first, by auth")
+            except CommandError as refused:
+                allowance.blame(refused)
+                link.write(codec.encode_error(refused, command.id))
+        return None
+    finally:
+        deadline.cancel()
 
 
 async def _next(inbox: Inbox, link: Link, allowance: Allowance) -> AnyCommand | None:
