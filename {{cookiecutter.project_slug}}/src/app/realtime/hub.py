@@ -58,9 +58,9 @@ class Hub:
             self.history, self.coordination, self.limits, self.background, self.channels
         )
         self._committer = Committer(
-            self.history, self.broker, self.coordination, self.deliver, self.channels
+            self.coordination, self.history, self.broker, self.deliver, self.channels
         )
-        self._announcer = Announcer(self.broker, self.coordination)
+        self._announcer = Announcer(self.coordination, self.broker)
         self._attendance = Attendance(self.presence, self.broker, self.channels)
         self._users = Tally(self.limits.connections_per_user)
         self.background.spawn(self._heed())
