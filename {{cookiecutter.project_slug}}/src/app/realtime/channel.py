@@ -104,15 +104,9 @@ class LocalChannel:
         self.position = self.delivered = position
         self.located, self.rewound = True, False
         self.jumps += 1
+        # What is held of another epoch raises a doubt: history may have answered late.
         held, self._held = self._held, {}
-        for offset, packet in held.items():
-            if packet.position != Position(position.epoch, offset):
-                # History may have answered late: what it told was true before this was published.
-                self.doubted = True
-            elif offset > position.offset:
-                self._held[offset] = packet
-        self._release()
-        self._deliver()
+        self.accept(held.values())
 
     def restate(self, position: Position, reason: LostBecause) -> None:
         """Go on from another position, and tell the subscribers that continuity was lost."""
