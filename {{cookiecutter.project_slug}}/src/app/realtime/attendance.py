@@ -63,7 +63,7 @@ class Attendance:
             await self.gap.wait()
             self.gap.clear()
             try:
-                for channel in [each for each in self.channels.values() if each.watched]:
+                for channel in [each for each in self.channels.values() if each.watching]:
                     await channel.recount(self.roster(channel.name))
             except Unavailable:
                 log.warning("presence is unavailable")

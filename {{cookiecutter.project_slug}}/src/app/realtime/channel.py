@@ -34,7 +34,7 @@ class LocalChannel:
         self.live: set[Session] = set()
         """Subscribers that have everything up to the position."""
         self.watching: set[Session] = set()
-        """Those of them that asked for presence."""
+        """Those that asked for presence, on their way or live."""
         self.joins: dict[Session, Join] = {}
         """Subscribers on their way."""
         self.position = START
@@ -62,11 +62,6 @@ class LocalChannel:
     def idle(self) -> bool:
         """Whether nobody here needs the channel."""
         return not (self.live or self.joins)
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody here asked for presence."""
-        return bool(self.watching) or any(join.presence for join in self.joins.values())
 
     @property
     def incomplete(self) -> bool:
@@ -168,10 +163,10 @@ class LocalChannel:
         if self._withheld is not None:
             self._withheld.append(frame)
             return
-        self._hand(frame, self.watching)
-        for join in self.joins.values():
-            if join.presence:
-                join.push(frame)
+        joining = self.watching & self.joins.keys()
+        for session in joining:
+            self.joins[session].push(frame)
+        self._hand(frame, self.watching - joining if joining else self.watching)
 
 
 def encode_restated(channel: str, position: Position, reason: LostBecause) -> Frame:

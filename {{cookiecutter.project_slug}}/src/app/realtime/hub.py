@@ -100,8 +100,10 @@ class Hub:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
         channel = self._follow(namespace, name)
-        join = channel.joins[session] = Join(self._mender, channel, session, wanted, presence)
+        join = channel.joins[session] = Join(self._mender, channel, session, wanted)
         session.subscriptions[name] = namespace
+        if presence:
+            channel.watching.add(session)
         try:
             if channel.opening is not None:
                 await asyncio.shield(channel.opening)
@@ -155,10 +157,8 @@ class Hub:
     def _fall_behind(self, channel: LocalChannel, session: "Session") -> None:
         """Take a subscriber for which too much waits out of the live set until it has read that."""
         wanted = Subscribe(type="subscribe", channel=channel.name)
-        presence = session in channel.watching
         channel.live.discard(session)
-        channel.watching.discard(session)
-        join = Join(self._mender, channel, session, wanted, presence, lagging=True)
+        join = Join(self._mender, channel, session, wanted, lagging=True)
         channel.joins[session] = join
         join.task = self.background.spawn(self._catch_up(session, join, channel.delivered))
 

@@ -34,7 +34,6 @@ class Join:
     channel: LocalChannel
     session: "Session"
     wanted: Subscribe
-    presence: bool
     roster: Roster | None = None
     lagging: bool = False
     """Whether something was kept from a peer that is too slow, which was not told yet."""
@@ -194,8 +193,6 @@ class Join:
             self._say_lag(self.channel.position)
         del self.channel.joins[self.session]
         self.channel.live.add(self.session)
-        if self.presence:
-            self.channel.watching.add(self.session)
 
 
 def _holed(offset: int, page: Page) -> bool:
