@@ -6,6 +6,7 @@ together are everything, and the subscriber joins the live set in the same turn 
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
@@ -68,7 +69,7 @@ class Join:
         reason: LostBecause | None = None
         if since is not None and durable:
             page = await self._read(after=since.offset)
-            reason = self._refusal(since, page)
+            reason = self._refusal(since, page, self.mender.limits.recovery_limit)
             if reason is None:
                 return self._go_on(page, since.offset)
         elif since is not None:
@@ -99,15 +100,12 @@ class Join:
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            same = following == START or following.epoch == page.epoch
-            if same and not _holed(following.offset, page):
-                following = self._go_on(page, following.offset)
-                continue
-            reason: LostBecause = "expired" if same else "epoch_changed"
-            here = self.channel.position
-            self.session.send(encode_restated(self.channel.name, here, reason))
-            self._become_live()
-            return
+            if reason := self._refusal(following, page):
+                here = self.channel.position
+                self.session.send(encode_restated(self.channel.name, here, reason))
+                self._become_live()
+                return
+            following = self._go_on(page, following.offset)
 
     async def _read(self, *, after: int | None = None, newest: int | None = None) -> Page:
         """A page that agrees with the channel; from `_start` on, `_tail` has what was delivered."""
@@ -123,15 +121,17 @@ class Join:
                     return page
             await self.mender.repair(channel)
 
-    def _refusal(self, since: Position, page: Page) -> LostBecause | None:
-        """Why this position cannot be recovered from."""
+    def _refusal(self, since: Position, page: Page, most: float = math.inf) -> LostBecause | None:
+        """Why not everything after this position can be had, or not at most so many."""
         if since.epoch != page.epoch and since != START:
             return "epoch_changed"
         if since.offset > page.top:
             return "ahead"
-        if page.top - since.offset > self.mender.limits.recovery_limit:
+        if page.top - since.offset > most:
             return "too_far"
-        return "expired" if _holed(since.offset, page) else None
+        first = page.publications[0].offset if page.publications else page.top + 1
+        # Retention may have taken what follows.
+        return "expired" if since.offset < page.top and first != since.offset + 1 else None
 
     def _go_on(self, page: Page, offset: int) -> Position | None:
         """Send a page, or as much as the peer or an answer takes: up to the position returned.
@@ -193,9 +193,3 @@ class Join:
             self._say_lag(self.channel.position)
         del self.channel.joins[self.session]
         self.channel.live.add(self.session)
-
-
-def _holed(offset: int, page: Page) -> bool:
-    """Whether retention took what follows `offset`."""
-    first = page.publications[0].offset if page.publications else page.top + 1
-    return offset < page.top and first != offset + 1
