@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import structlog
-
 from ..auth.base import Principal
 from ..auth.revocation import CONTROL
 from ..background import Background
@@ -15,7 +13,6 @@ from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
-from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect, Unavailable
 from ..protocol.events import Roster
@@ -33,8 +30,6 @@ from .waiting import Published
 
 if TYPE_CHECKING:
     from .session import Session
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -111,12 +106,10 @@ class Hub:
                 await self._attendance.enter(Entry(name, session.id, session.principal.member))
             if presence:
                 join.roster = await self.roster(name)
-            rest = await join.run()
+            await join.run()
         except BaseException:
             self.unsubscribe(session, name)
             raise
-        if rest is not None:
-            join.task = self.background.spawn(self._catch_up(session, join, rest))
 
     def unsubscribe(self, session: "Session", name: str) -> None:
         """End a subscription, at once; nothing of the channel is written afterwards."""
@@ -158,20 +151,12 @@ class Hub:
         """Take a subscriber for which too much waits out of the live set until it has read that."""
         wanted = Subscribe(type="subscribe", channel=channel.name)
         channel.live.discard(session)
-        join = Join(self._mender, channel, session, wanted, lagging=True)
-        channel.joins[session] = join
-        join.task = self.background.spawn(self._catch_up(session, join, channel.delivered))
+        join = channel.joins[session] = Join(self._mender, channel, session, wanted, lagging=True)
+        join.catch_up(channel.delivered)
 
     def _admit(self, principal: Principal) -> None:
         if not self._users.enter(principal.user):
             raise Disconnect(CloseCode.TOO_MANY_CONNECTIONS)
-
-    async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
-        try:
-            await join.catch_up(rest)
-        except Exception:
-            log.exception("catching up failed", session=session.id)
-            session.end(CloseCode.INTERNAL_ERROR)
 
     def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
         """The channel; the first who wants it opens it for all."""

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+import structlog
+
 from .. import metrics
 from ..history.base import Page
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode, encode_message, encode_with
 from ..protocol.commands import Subscribe
-from ..protocol.errors import Unavailable
+from ..protocol.errors import CloseCode, Unavailable
 from ..protocol.events import Lag, LostBecause, Roster, Subscribed
 from ..protocol.frames import Frame, fitting
 from .channel import LocalChannel, encode_restated
@@ -25,6 +27,8 @@ from .mending import RETRY_SECONDS, Mender
 
 if TYPE_CHECKING:
     from .session import Session
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -60,10 +64,10 @@ class Join:
         elif not self.session.offer(frame):
             self.lagging = True
 
-    async def run(self) -> Position | None:
+    async def run(self) -> None:
         """Answer the subscriber: with what follows `since`, or why not and the `last` messages.
 
-        Live on return; except that what did not fit the answer follows the position returned.
+        Live on return; except that what did not fit the answer is caught up first.
         """
         since, last, durable = self.wanted.since, self.wanted.last, self.channel.durable
         reason: LostBecause | None = None
@@ -71,7 +75,10 @@ class Join:
             page = await self._read(after=since.offset)
             reason = self._refusal(since, page, self.mender.limits.recovery_limit)
             if reason is None:
-                return self._go_on(page, since.offset)
+                rest = self._go_on(page, since.offset)
+                if rest is not None:
+                    self.catch_up(rest)
+                return
         elif since is not None:
             reason = "no_history"
         frames: Sequence[Frame] = ()
@@ -81,17 +88,24 @@ class Join:
             frames = newest[-fitting(reversed(newest), self.mender.limits.outbox_bytes) :]
         self._answer(self.channel.position, frames, reason)
         self._become_live()
-        return None
 
-    async def catch_up(self, position: Position) -> None:
+    def catch_up(self, position: Position) -> None:
         """Send what follows `position`, page by page as the peer takes it, then be live."""
-        following: Position | None = position
+        self.task = self.mender.background.spawn(self._catch_up(position))
+
+    async def _catch_up(self, position: Position) -> None:
+        try:
+            await self._follow(position)
+        except Exception:
+            log.exception("catching up failed", session=self.session.id)
+            self.session.end(CloseCode.INTERNAL_ERROR)
+
+    async def _follow(self, following: Position | None) -> None:
         while following is not None:
             await self.session.drained()
             # Nothing else may wait: neither the peer nor a store that is memory.
             await asyncio.sleep(0)
-            if self.lagging:
-                self._say_lag(following)
+            self._say_lag(following)
             if not self.channel.durable:
                 self._become_live()
                 return
@@ -182,14 +196,15 @@ class Join:
             self.session.send(frame)
 
     def _say_lag(self, position: Position) -> None:
-        behind = max(self.channel.position.offset - position.offset, 0)
-        self.session.send(encode(Lag(channel=self.channel.name, behind=behind)))
-        self.lagging = False
-        metrics.LAGS.inc()
+        """Tell that something was kept from the peer, unless it was told."""
+        if self.lagging:
+            behind = max(self.channel.position.offset - position.offset, 0)
+            self.session.send(encode(Lag(channel=self.channel.name, behind=behind)))
+            self.lagging = False
+            metrics.LAGS.inc()
 
     def _become_live(self) -> None:
         """Take the place in the live set; no await stands between the last frame and this."""
-        if self.lagging:
-            self._say_lag(self.channel.position)
+        self._say_lag(self.channel.position)
         del self.channel.joins[self.session]
         self.channel.live.add(self.session)
