@@ -19,7 +19,7 @@ from ..protocol.events import Roster
 from ..settings import Limits
 from ..tally import Tally
 from .announcer import Announcer
-from .attendance import Attendance
+from .attendance import ROSTER_LIMIT, Attendance
 from .channel import LocalChannel
 from .committer import Committer
 from .guard import obey
@@ -136,7 +136,7 @@ class Hub:
 
     async def roster(self, channel: str) -> Roster:
         """Who is in a channel, over all nodes."""
-        return await self._attendance.roster(channel)
+        return await self.presence.roster(channel, ROSTER_LIMIT)
 
     def deliver(self, packets: Sequence[Packet]) -> None:
         """Hand packets to the subscribers here; begin to mend where something is missing."""
@@ -184,9 +184,8 @@ class Hub:
             self._drop(channel)
 
     def _drop(self, channel: LocalChannel) -> None:
-        if self.channels.get(channel.name) is channel:
-            del self.channels[channel.name]
-            self.background.spawn(self.broker.forget([channel.name]))
+        del self.channels[channel.name]
+        self.background.spawn(self.broker.forget([channel.name]))
 
     async def _heed(self) -> None:
         """Follow what nodes tell each other, once the broker can be reached."""
