@@ -84,7 +84,7 @@ class Join:
         frames: Sequence[Frame] = ()
         if last and durable:
             page = await self._read(newest=last)
-            newest = self._until_now(page, 0)[-last:]
+            newest = self._frames(page, 0, until_now=True)[-last:]
             frames = newest[-fitting(reversed(newest), self.mender.limits.outbox_bytes) :]
         self._answer(self.channel.position, frames, reason)
         self._become_live()
@@ -155,7 +155,7 @@ class Join:
         reached = page.publications[-1].offset if page.publications else offset
         live = reached >= self._start
         position = self.channel.position if live else Position(page.epoch, reached)
-        frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
+        frames = self._frames(page, offset, until_now=live)
         answers = self._pushes is not None
         if answers:
             taken = fitting(frames, self.mender.limits.outbox_bytes)
@@ -170,17 +170,15 @@ class Join:
             self._become_live()
         return None if live else position
 
-    def _until_now(self, page: Page, offset: int) -> list[Frame]:
-        """Everything after `offset` up to the channel's position, of what page and tail have."""
-        tail = [frame for place, frame in self._tail or () if place > offset]
-        return self._frames(page, offset, self._start) + tail
-
-    def _frames(self, page: Page, above: int, until: int) -> list[Frame]:
-        return [
+    def _frames(self, page: Page, offset: int, *, until_now: bool) -> list[Frame]:
+        """What a page has after `offset`; and behind it the tail, up to the channel's position."""
+        stored = [
             encode_message(self.channel.name, Position(page.epoch, each.offset), each.body)
             for each in page.publications
-            if above < each.offset <= until
+            if offset < each.offset <= self._start
         ]
+        tail = self._tail or () if until_now else ()
+        return stored + [frame for place, frame in tail if place > offset]
 
     def _answer(
         self, position: Position, frames: Sequence[Frame], reason: LostBecause | None
