@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import metrics
@@ -19,44 +20,41 @@ MOST_HELD = 1000
 """How many packets wait for those between; what is beyond is read from history."""
 
 
+@dataclass(eq=False, repr=False)
 class LocalChannel:
     """Accepts packets of one channel in order and delivers them to its subscribers on this node."""
 
-    def __init__(
-        self,
-        name: str,
-        durable: bool,
-        mend: "Callable[[LocalChannel], None]",
-        lag: "Callable[[LocalChannel, Session], None]",
-    ) -> None:
-        self.name = name
-        self.durable = durable
-        self.live: set[Session] = set()
-        """Subscribers that have everything up to the position."""
-        self.watching: set[Session] = set()
-        """Those that asked for presence, on their way or live."""
-        self.joins: dict[Session, Join] = {}
-        """Subscribers on their way."""
-        self.position = START
-        """The cursor: up to where everything was delivered here."""
-        self.delivered = START
-        """The same, but while packets are being delivered: up to where they were before."""
-        self.located = False
-        """Whether history has told the position."""
-        self.doubted = False
-        """Whether a packet spoke of another epoch."""
-        self.rewound = False
-        """Whether the store went back in time: what it numbers now passes for what was seen."""
-        self.jumps = 0
-        """How often the position changed other than by a delivery."""
-        self.opening: asyncio.Task[None] | None = None
-        self.mending: asyncio.Task[None] | None = None
-        self.repairing: asyncio.Task[None] | None = None
-        self._mend, self._lag = mend, lag
-        self._held: dict[int, Packet] = {}
-        self._released: list[Frame] = []
-        self._withheld: list[Frame] | None = None
-        """Who comes and leaves while it is asked who is here."""
+    name: str
+    durable: bool
+    mend: "Callable[[LocalChannel], None]"
+    """Called where something is missing."""
+    lag: "Callable[[LocalChannel, Session], None]"
+    """Called for a subscriber that does not take what is delivered."""
+    live: "set[Session]" = field(default_factory=set)
+    """Subscribers that have everything up to the position."""
+    watching: "set[Session]" = field(default_factory=set)
+    """Those that asked for presence, on their way or live."""
+    joins: "dict[Session, Join]" = field(default_factory=dict)
+    """Subscribers on their way."""
+    position: Position = START
+    """The cursor: up to where everything was delivered here."""
+    delivered: Position = START
+    """The same, but while packets are being delivered: up to where they were before."""
+    located: bool = False
+    """Whether history has told the position."""
+    doubted: bool = False
+    """Whether a packet spoke of another epoch."""
+    rewound: bool = False
+    """Whether the store went back in time: what it numbers now passes for what was seen."""
+    jumps: int = 0
+    """How often the position changed other than by a delivery."""
+    opening: asyncio.Task[None] | None = None
+    mending: asyncio.Task[None] | None = None
+    repairing: asyncio.Task[None] | None = None
+    _held: dict[int, Packet] = field(default_factory=dict)
+    _released: list[Frame] = field(default_factory=list)
+    _withheld: list[Frame] | None = None
+    """Who comes and leaves while it is asked who is here."""
 
     @property
     def idle(self) -> bool:
@@ -137,14 +135,14 @@ class LocalChannel:
             self._hand(run, self.live)
         self.delivered = self.position
         if self.incomplete:
-            self._mend(self)
+            self.mend(self)
 
     def _hand(self, frame: Frame | Run, subscribers: set["Session"]) -> None:
         """Deliver to each; who does not take it, since too much waits for it, falls behind."""
         slow = [session for session in subscribers if not session.offer(frame)]
         metrics.SENT.inc(len(frame.frames) * (len(subscribers) - len(slow)))
         for session in slow:
-            self._lag(self, session)
+            self.lag(self, session)
 
     def _push(self, packet: Packet) -> None:
         """Deliver what is not kept; who comes and leaves only to those that asked for it."""
