@@ -48,10 +48,11 @@ class Attendance:
         await known
 
     def leave(self, entry: Entry) -> None:
-        """Note that a session left, soon."""
-        self._here.discard(entry)
-        self._leaving.append(entry)
-        self._wake.set()
+        """Note that a session left, soon; nothing if it never came."""
+        if entry in self._here:
+            self._here.remove(entry)
+            self._leaving.append(entry)
+            self._wake.set()
 
     async def recount(self) -> None:
         """Tell those who watch who is here, after every gap; until cancelled."""

@@ -48,7 +48,8 @@ class LocalChannel:
     """Whether the store went back in time: what it numbers now passes for what was seen."""
     jumps: int = 0
     """How often the position changed other than by a delivery."""
-    opening: asyncio.Task[None] | None = None
+    opening: asyncio.Task[None] = field(init=False)
+    """Whoever comes waits for it, and fails if it did; then the last of them closes the channel."""
     mending: asyncio.Task[None] | None = None
     repairing: asyncio.Task[None] | None = None
     _held: dict[int, Packet] = field(default_factory=dict)

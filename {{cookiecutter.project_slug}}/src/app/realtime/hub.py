@@ -100,8 +100,7 @@ class Hub:
         if presence:
             channel.watching.add(session)
         try:
-            if channel.opening is not None:
-                await asyncio.shield(channel.opening)
+            await asyncio.shield(channel.opening)
             if namespace.presence:
                 await self._attendance.enter(Entry(name, session.id, session.principal.member))
             if presence:
@@ -124,7 +123,7 @@ class Hub:
             join.task.cancel()
         if namespace.presence:
             self._attendance.leave(Entry(name, session.id, session.principal.member))
-        self._forget_if_idle(channel)
+        self._forget_if_idle(name)
 
     def publish(self, namespace: Namespace, draft: Draft) -> Published:
         """Durable: have it stored, then announced; the future tells where. Else announce it."""
@@ -160,32 +159,24 @@ class Hub:
 
     def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
         """The channel; the first who wants it opens it for all."""
-        channel = self.channels.get(name)
-        if channel is None:
+        if name not in self.channels:
             mend, lag = self._mender.mend_soon, self._fall_behind
             channel = self.channels[name] = LocalChannel(name, namespace.durable, mend, lag)
             channel.opening = self.background.spawn(self._open(channel))
-        return channel
+            channel.opening.add_done_callback(lambda _: self._forget_if_idle(name))
+        return self.channels[name]
 
     async def _open(self, channel: LocalChannel) -> None:
-        try:
-            await self.broker.follow([channel.name])
-            if channel.durable:
-                tops = await self.history.tops([channel.name])
-                channel.locate(tops[channel.name])
-        except BaseException:
-            self._drop(channel)
-            raise
-        channel.opening = None
-        self._forget_if_idle(channel)
+        await self.broker.follow([channel.name])
+        if channel.durable:
+            tops = await self.history.tops([channel.name])
+            channel.locate(tops[channel.name])
 
-    def _forget_if_idle(self, channel: LocalChannel) -> None:
-        if channel.idle and channel.opening is None:
-            self._drop(channel)
-
-    def _drop(self, channel: LocalChannel) -> None:
-        del self.channels[channel.name]
-        self.background.spawn(self.broker.forget([channel.name]))
+    def _forget_if_idle(self, name: str) -> None:
+        channel = self.channels.get(name)
+        if channel and channel.idle and channel.opening.done():
+            del self.channels[name]
+            self.background.spawn(self.broker.forget([name]))
 
     async def _heed(self) -> None:
         """Follow what nodes tell each other, once the broker can be reached."""
