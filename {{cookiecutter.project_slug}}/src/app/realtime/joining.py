@@ -76,9 +76,7 @@ class Join:
             reason = self._refusal(since, page, self.mender.limits.recovery_limit)
             if reason is None:
                 rest = self._go_on(page, since.offset)
-                if rest is not None:
-                    self.catch_up(rest)
-                return
+                return self._become_live() if rest is None else self.catch_up(rest)
         elif since is not None:
             reason = "no_history"
         frames: Sequence[Frame] = ()
@@ -107,8 +105,7 @@ class Join:
             await asyncio.sleep(0)
             self._say_lag(following)
             if not self.channel.durable:
-                self._become_live()
-                return
+                break
             try:
                 page = await self._read(after=following.offset)
             except Unavailable:
@@ -117,9 +114,9 @@ class Join:
             if reason := self._refusal(following, page):
                 here = self.channel.position
                 self.session.send(encode_restated(self.channel.name, here, reason))
-                self._become_live()
-                return
+                break
             following = self._go_on(page, following.offset)
+        self._become_live()
 
     async def _read(self, *, after: int | None = None, newest: int | None = None) -> Page:
         """A page that agrees with the channel; from `_start` on, `_tail` has what was delivered."""
@@ -150,7 +147,7 @@ class Join:
     def _go_on(self, page: Page, offset: int) -> Position | None:
         """Send a page, or as much as the peer or an answer takes: up to the position returned.
 
-        If it takes everything up to what was delivered meanwhile, it is live, and nothing returned.
+        Nothing if that is everything up to what was delivered meanwhile: it is to be live at once.
         """
         reached = page.publications[-1].offset if page.publications else offset
         live = reached >= self._start
@@ -166,8 +163,6 @@ class Join:
         if answers:
             self._answer(position, frames[:taken], None)
         self._tail = None
-        if live:
-            self._become_live()
         return None if live else position
 
     def _frames(self, page: Page, offset: int, *, until_now: bool) -> list[Frame]:
