@@ -86,6 +86,8 @@ class FaultyBroker:
         self._inner = inner
         self._fates = fates
         self._arrived: asyncio.Queue[Sequence[Packet] | Gap] = asyncio.Queue()
+        self.missed = asyncio.Event()
+        """Set once something came that was not heard."""
         self._deaf = False
 
     def change_hearing(self, knows: bool) -> None:
@@ -136,6 +138,7 @@ class FaultyBroker:
         later = asyncio.get_running_loop().call_later
         pause = PAUSES[fate % 8]
         if self._deaf:
+            self.missed.set()
             return
         if fate < 128:
             arrive([packet])

@@ -41,7 +41,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.broker = Slow()
-        self.announcer = Announcer(self.broker, MemoryCoordination())
+        self.announcer = Announcer(MemoryCoordination(), self.broker)
 
     async def say(self, drafts: Sequence[Draft]) -> list[Outcome | None]:
         """Announce many at the same time."""

@@ -61,7 +61,7 @@ class Stage:
         self.broker = Deaf()
         self.delivered: list[Packet] = []
         self.committer = Committer(
-            self.history, self.broker, MemoryCoordination(), self.delivered.extend
+            MemoryCoordination(), self.history, self.broker, self.delivered.extend
         )
 
     @property

@@ -10,7 +10,7 @@ from ..broker.base import Broker, Kind, Packet
 from ..presence.base import Change, Entry, Presence
 from ..protocol.codec import encode
 from ..protocol.errors import Unavailable
-from ..protocol.events import PresencePush, Roster
+from ..protocol.events import PresencePush
 from .channel import LocalChannel
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,14 +48,11 @@ class Attendance:
         await known
 
     def leave(self, entry: Entry) -> None:
-        """Note that a session left, soon."""
-        self._here.discard(entry)
-        self._leaving.append(entry)
-        self._wake.set()
-
-    async def roster(self, channel: str) -> Roster:
-        """Who is in a channel, over all nodes."""
-        return await self.presence.roster(channel, ROSTER_LIMIT)
+        """Note that a session left, soon; nothing if it never came."""
+        if entry in self._here:
+            self._here.remove(entry)
+            self._leaving.append(entry)
+            self._wake.set()
 
     async def recount(self) -> None:
         """Tell those who watch who is here, after every gap; until cancelled."""
@@ -63,8 +60,8 @@ class Attendance:
             await self.gap.wait()
             self.gap.clear()
             try:
-                for channel in [each for each in self.channels.values() if each.watched]:
-                    await channel.recount(self.roster(channel.name))
+                for channel in [each for each in self.channels.values() if each.watching]:
+                    await channel.recount(self.presence.roster(channel.name, ROSTER_LIMIT))
             except Unavailable:
                 log.warning("presence is unavailable")
                 self.gap.set()
@@ -75,16 +72,15 @@ class Attendance:
         clock = asyncio.get_running_loop().time
         due = clock() + BEAT_SECONDS
         while True:
-            over = False
             try:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
             except TimeoutError:
-                over = True  # The loop may take a moment just before it for the same.
+                due = clock()  # The loop may take a moment just before it for the same.
             self._wake.clear()
             try:
                 await self._carry_out()
-                if over or due <= clock():
+                if due <= clock():
                     due = clock() + BEAT_SECONDS
                     await self._beat()
             except Unavailable:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import metrics
@@ -19,54 +20,47 @@ MOST_HELD = 1000
 """How many packets wait for those between; what is beyond is read from history."""
 
 
+@dataclass(eq=False, repr=False)
 class LocalChannel:
     """Accepts packets of one channel in order and delivers them to its subscribers on this node."""
 
-    def __init__(
-        self,
-        name: str,
-        durable: bool,
-        mend: "Callable[[LocalChannel], None]",
-        lag: "Callable[[LocalChannel, Session], None]",
-    ) -> None:
-        self.name = name
-        self.durable = durable
-        self.live: set[Session] = set()
-        """Subscribers that have everything up to the position."""
-        self.watching: set[Session] = set()
-        """Those of them that asked for presence."""
-        self.joins: dict[Session, Join] = {}
-        """Subscribers on their way."""
-        self.position = START
-        """The cursor: up to where everything was delivered here."""
-        self.delivered = START
-        """The same, but while packets are being delivered: up to where they were before."""
-        self.located = False
-        """Whether history has told the position."""
-        self.doubted = False
-        """Whether a packet spoke of another epoch."""
-        self.rewound = False
-        """Whether the store went back in time: what it numbers now passes for what was seen."""
-        self.jumps = 0
-        """How often the position changed other than by a delivery."""
-        self.opening: asyncio.Task[None] | None = None
-        self.mending: asyncio.Task[None] | None = None
-        self.repairing: asyncio.Task[None] | None = None
-        self._mend, self._lag = mend, lag
-        self._held: dict[int, Packet] = {}
-        self._released: list[Frame] = []
-        self._withheld: list[Frame] | None = None
-        """Who comes and leaves while it is asked who is here."""
+    name: str
+    durable: bool
+    mend: "Callable[[LocalChannel], None]"
+    """Called where something is missing."""
+    lag: "Callable[[LocalChannel, Session], None]"
+    """Called for a subscriber that does not take what is delivered."""
+    live: "set[Session]" = field(default_factory=set)
+    """Subscribers that have everything up to the position."""
+    watching: "set[Session]" = field(default_factory=set)
+    """Those that asked for presence, on their way or live."""
+    joins: "dict[Session, Join]" = field(default_factory=dict)
+    """Subscribers on their way."""
+    position: Position = START
+    """The cursor: up to where everything was delivered here."""
+    delivered: Position = START
+    """The same, but while packets are being delivered: up to where they were before."""
+    located: bool = False
+    """Whether history has told the position."""
+    doubted: bool = False
+    """Whether a packet spoke of another epoch."""
+    rewound: bool = False
+    """Whether the store went back in time: what it numbers now passes for what was seen."""
+    jumps: int = 0
+    """How often the position changed other than by a delivery."""
+    opening: asyncio.Task[None] = field(init=False)
+    """Whoever comes waits for it, and fails if it did; then the last of them closes the channel."""
+    mending: asyncio.Task[None] | None = None
+    repairing: asyncio.Task[None] | None = None
+    _held: dict[int, Packet] = field(default_factory=dict)
+    _released: list[Frame] = field(default_factory=list)
+    _withheld: list[Frame] | None = None
+    """Who comes and leaves while it is asked who is here."""
 
     @property
     def idle(self) -> bool:
         """Whether nobody here needs the channel."""
         return not (self.live or self.joins)
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody here asked for presence."""
-        return bool(self.watching) or any(join.presence for join in self.joins.values())
 
     @property
     def incomplete(self) -> bool:
@@ -104,15 +98,9 @@ class LocalChannel:
         self.position = self.delivered = position
         self.located, self.rewound = True, False
         self.jumps += 1
+        # What is held of another epoch raises a doubt: history may have answered late.
         held, self._held = self._held, {}
-        for offset, packet in held.items():
-            if packet.position != Position(position.epoch, offset):
-                # History may have answered late: what it told was true before this was published.
-                self.doubted = True
-            elif offset > position.offset:
-                self._held[offset] = packet
-        self._release()
-        self._deliver()
+        self.accept(held.values())
 
     def restate(self, position: Position, reason: LostBecause) -> None:
         """Go on from another position, and tell the subscribers that continuity was lost."""
@@ -148,14 +136,14 @@ class LocalChannel:
             self._hand(run, self.live)
         self.delivered = self.position
         if self.incomplete:
-            self._mend(self)
+            self.mend(self)
 
     def _hand(self, frame: Frame | Run, subscribers: set["Session"]) -> None:
         """Deliver to each; who does not take it, since too much waits for it, falls behind."""
         slow = [session for session in subscribers if not session.offer(frame)]
         metrics.SENT.inc(len(frame.frames) * (len(subscribers) - len(slow)))
         for session in slow:
-            self._lag(self, session)
+            self.lag(self, session)
 
     def _push(self, packet: Packet) -> None:
         """Deliver what is not kept; who comes and leaves only to those that asked for it."""
@@ -174,10 +162,10 @@ class LocalChannel:
         if self._withheld is not None:
             self._withheld.append(frame)
             return
-        self._hand(frame, self.watching)
-        for join in self.joins.values():
-            if join.presence:
-                join.push(frame)
+        joining = self.watching & self.joins.keys()
+        for session in joining:
+            self.joins[session].push(frame)
+        self._hand(frame, self.watching - joining if joining else self.watching)
 
 
 def encode_restated(channel: str, position: Position, reason: LostBecause) -> Frame:

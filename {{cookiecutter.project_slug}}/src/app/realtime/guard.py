@@ -38,7 +38,7 @@ def recheck(hub: "Hub", session: "Session") -> None:
         join = None if channel is None else channel.joins.get(session)
         if channel is None or (join is not None and join.task is None):
             continue  # It has yet to be answered, and was allowed a moment ago.
-        presence = session in channel.watching or (join is not None and join.presence)
+        presence = session in channel.watching
         rules = (policy.subscribe, policy.presence) if presence else (policy.subscribe,)
         if not all(rule(session.principal, name) for rule in rules):
             hub.unsubscribe(session, name)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import structlog
-
 from ..auth.base import Principal
 from ..auth.revocation import CONTROL
 from ..background import Background
@@ -15,14 +13,13 @@ from ..broker.base import Broker, Gap, Kind, Packet
 from ..coordination.base import Coordination
 from ..history.base import Draft, History
 from ..presence.base import Entry, Presence
-from ..protocol.channels import Position
 from ..protocol.commands import Subscribe
 from ..protocol.errors import CloseCode, Disconnect, Unavailable
 from ..protocol.events import Roster
 from ..settings import Limits
 from ..tally import Tally
 from .announcer import Announcer
-from .attendance import Attendance
+from .attendance import ROSTER_LIMIT, Attendance
 from .channel import LocalChannel
 from .committer import Committer
 from .guard import obey
@@ -33,8 +30,6 @@ from .waiting import Published
 
 if TYPE_CHECKING:
     from .session import Session
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -58,9 +53,9 @@ class Hub:
             self.history, self.coordination, self.limits, self.background, self.channels
         )
         self._committer = Committer(
-            self.history, self.broker, self.coordination, self.deliver, self.channels
+            self.coordination, self.history, self.broker, self.deliver, self.channels
         )
-        self._announcer = Announcer(self.broker, self.coordination)
+        self._announcer = Announcer(self.coordination, self.broker)
         self._attendance = Attendance(self.presence, self.broker, self.channels)
         self._users = Tally(self.limits.connections_per_user)
         self.background.spawn(self._heed())
@@ -100,21 +95,20 @@ class Hub:
         """Answer with `subscribed`; the rest and what is live follow, without hole or repeat."""
         name, presence = wanted.channel, wanted.presence and namespace.presence
         channel = self._follow(namespace, name)
-        join = channel.joins[session] = Join(self._mender, channel, session, wanted, presence)
+        join = channel.joins[session] = Join(self._mender, channel, session, wanted)
         session.subscriptions[name] = namespace
+        if presence:
+            channel.watching.add(session)
         try:
-            if channel.opening is not None:
-                await asyncio.shield(channel.opening)
+            await asyncio.shield(channel.opening)
             if namespace.presence:
                 await self._attendance.enter(Entry(name, session.id, session.principal.member))
             if presence:
                 join.roster = await self.roster(name)
-            rest = await join.run()
+            await join.run()
         except BaseException:
             self.unsubscribe(session, name)
             raise
-        if rest is not None:
-            join.task = self.background.spawn(self._catch_up(session, join, rest))
 
     def unsubscribe(self, session: "Session", name: str) -> None:
         """End a subscription, at once; nothing of the channel is written afterwards."""
@@ -129,7 +123,7 @@ class Hub:
             join.task.cancel()
         if namespace.presence:
             self._attendance.leave(Entry(name, session.id, session.principal.member))
-        self._forget_if_idle(channel)
+        self._forget_if_idle(name)
 
     def publish(self, namespace: Namespace, draft: Draft) -> Published:
         """Durable: have it stored, then announced; the future tells where. Else announce it."""
@@ -141,7 +135,7 @@ class Hub:
 
     async def roster(self, channel: str) -> Roster:
         """Who is in a channel, over all nodes."""
-        return await self._attendance.roster(channel)
+        return await self.presence.roster(channel, ROSTER_LIMIT)
 
     def deliver(self, packets: Sequence[Packet]) -> None:
         """Hand packets to the subscribers here; begin to mend where something is missing."""
@@ -155,53 +149,34 @@ class Hub:
     def _fall_behind(self, channel: LocalChannel, session: "Session") -> None:
         """Take a subscriber for which too much waits out of the live set until it has read that."""
         wanted = Subscribe(type="subscribe", channel=channel.name)
-        presence = session in channel.watching
         channel.live.discard(session)
-        channel.watching.discard(session)
-        join = Join(self._mender, channel, session, wanted, presence, lagging=True)
-        channel.joins[session] = join
-        join.task = self.background.spawn(self._catch_up(session, join, channel.delivered))
+        join = channel.joins[session] = Join(self._mender, channel, session, wanted, lagging=True)
+        join.catch_up(channel.delivered)
 
     def _admit(self, principal: Principal) -> None:
         if not self._users.enter(principal.user):
             raise Disconnect(CloseCode.TOO_MANY_CONNECTIONS)
 
-    async def _catch_up(self, session: "Session", join: Join, rest: Position) -> None:
-        try:
-            await join.catch_up(rest)
-        except Exception:
-            log.exception("catching up failed", session=session.id)
-            session.link.end(CloseCode.INTERNAL_ERROR)
-
     def _follow(self, namespace: Namespace, name: str) -> LocalChannel:
         """The channel; the first who wants it opens it for all."""
-        channel = self.channels.get(name)
-        if channel is None:
+        if name not in self.channels:
             mend, lag = self._mender.mend_soon, self._fall_behind
             channel = self.channels[name] = LocalChannel(name, namespace.durable, mend, lag)
             channel.opening = self.background.spawn(self._open(channel))
-        return channel
+            channel.opening.add_done_callback(lambda _: self._forget_if_idle(name))
+        return self.channels[name]
 
     async def _open(self, channel: LocalChannel) -> None:
-        try:
-            await self.broker.follow([channel.name])
-            if channel.durable:
-                tops = await self.history.tops([channel.name])
-                channel.locate(tops[channel.name])
-        except BaseException:
-            self._drop(channel)
-            raise
-        channel.opening = None
-        self._forget_if_idle(channel)
+        await self.broker.follow([channel.name])
+        if channel.durable:
+            tops = await self.history.tops([channel.name])
+            channel.locate(tops[channel.name])
 
-    def _forget_if_idle(self, channel: LocalChannel) -> None:
-        if channel.idle and channel.opening is None:
-            self._drop(channel)
-
-    def _drop(self, channel: LocalChannel) -> None:
-        if self.channels.get(channel.name) is channel:
-            del self.channels[channel.name]
-            self.background.spawn(self.broker.forget([channel.name]))
+    def _forget_if_idle(self, name: str) -> None:
+        channel = self.channels.get(name)
+        if channel and channel.idle and channel.opening.done():
+            del self.channels[name]
+            self.background.spawn(self.broker.forget([name]))
 
     async def _heed(self) -> None:
         """Follow what nodes tell each other, once the broker can be reached."""

@@ -6,17 +6,20 @@ together are everything, and the subscriber joins the live set in the same turn 
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
+
+import structlog
 
 from .. import metrics
 from ..history.base import Page
 from ..protocol.channels import START, Position
 from ..protocol.codec import encode, encode_message, encode_with
 from ..protocol.commands import Subscribe
-from ..protocol.errors import Unavailable
+from ..protocol.errors import CloseCode, Unavailable
 from ..protocol.events import Lag, LostBecause, Roster, Subscribed
 from ..protocol.frames import Frame, fitting
 from .channel import LocalChannel, encode_restated
@@ -24,6 +27,8 @@ from .mending import RETRY_SECONDS, Mender
 
 if TYPE_CHECKING:
     from .session import Session
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -34,7 +39,6 @@ class Join:
     channel: LocalChannel
     session: "Session"
     wanted: Subscribe
-    presence: bool
     roster: Roster | None = None
     lagging: bool = False
     """Whether something was kept from a peer that is too slow, which was not told yet."""
@@ -60,55 +64,59 @@ class Join:
         elif not self.session.offer(frame):
             self.lagging = True
 
-    async def run(self) -> Position | None:
+    async def run(self) -> None:
         """Answer the subscriber: with what follows `since`, or why not and the `last` messages.
 
-        Live on return; except that what did not fit the answer follows the position returned.
+        Live on return; except that what did not fit the answer is caught up first.
         """
         since, last, durable = self.wanted.since, self.wanted.last, self.channel.durable
         reason: LostBecause | None = None
         if since is not None and durable:
             page = await self._read(after=since.offset)
-            reason = self._refusal(since, page)
+            reason = self._refusal(since, page, self.mender.limits.recovery_limit)
             if reason is None:
-                return self._go_on(page, since.offset)
+                rest = self._go_on(page, since.offset)
+                return self._become_live() if rest is None else self.catch_up(rest)
         elif since is not None:
             reason = "no_history"
         frames: Sequence[Frame] = ()
         if last and durable:
             page = await self._read(newest=last)
-            newest = self._until_now(page, 0)[-last:]
+            newest = self._frames(page, 0, until_now=True)[-last:]
             frames = newest[-fitting(reversed(newest), self.mender.limits.outbox_bytes) :]
         self._answer(self.channel.position, frames, reason)
         self._become_live()
-        return None
 
-    async def catch_up(self, position: Position) -> None:
+    def catch_up(self, position: Position) -> None:
         """Send what follows `position`, page by page as the peer takes it, then be live."""
-        following: Position | None = position
+        self.task = self.mender.background.spawn(self._catch_up(position))
+
+    async def _catch_up(self, position: Position) -> None:
+        try:
+            await self._follow(position)
+        except Exception:
+            log.exception("catching up failed", session=self.session.id)
+            self.session.link.end(CloseCode.INTERNAL_ERROR)
+
+    async def _follow(self, following: Position | None) -> None:
         while following is not None:
             await self.session.link.drained()
             # Nothing else may wait: neither the peer nor a store that is memory.
             await asyncio.sleep(0)
-            if self.lagging:
-                self._say_lag(following)
+            self._say_lag(following)
             if not self.channel.durable:
-                self._become_live()
-                return
+                break
             try:
                 page = await self._read(after=following.offset)
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            same = following == START or following.epoch == page.epoch
-            if same and not _holed(following.offset, page):
-                following = self._go_on(page, following.offset)
-                continue
-            reason: LostBecause = "expired" if same else "epoch_changed"
-            here = self.channel.position
-            self.session.send(encode_restated(self.channel.name, here, reason))
-            self._become_live()
-            return
+            if reason := self._refusal(following, page):
+                here = self.channel.position
+                self.session.send(encode_restated(self.channel.name, here, reason))
+                break
+            following = self._go_on(page, following.offset)
+        self._become_live()
 
     async def _read(self, *, after: int | None = None, newest: int | None = None) -> Page:
         """A page that agrees with the channel; from `_start` on, `_tail` has what was delivered."""
@@ -124,25 +132,27 @@ class Join:
                     return page
             await self.mender.repair(channel)
 
-    def _refusal(self, since: Position, page: Page) -> LostBecause | None:
-        """Why this position cannot be recovered from."""
+    def _refusal(self, since: Position, page: Page, most: float = math.inf) -> LostBecause | None:
+        """Why not everything after this position can be had, or not at most so many."""
         if since.epoch != page.epoch and since != START:
             return "epoch_changed"
         if since.offset > page.top:
             return "ahead"
-        if page.top - since.offset > self.mender.limits.recovery_limit:
+        if page.top - since.offset > most:
             return "too_far"
-        return "expired" if _holed(since.offset, page) else None
+        first = page.publications[0].offset if page.publications else page.top + 1
+        # Retention may have taken what follows.
+        return "expired" if since.offset < page.top and first != since.offset + 1 else None
 
     def _go_on(self, page: Page, offset: int) -> Position | None:
         """Send a page, or as much as the peer or an answer takes: up to the position returned.
 
-        If it takes everything up to what was delivered meanwhile, it is live, and nothing returned.
+        Nothing if that is everything up to what was delivered meanwhile: it is to be live at once.
         """
         reached = page.publications[-1].offset if page.publications else offset
         live = reached >= self._start
         position = self.channel.position if live else Position(page.epoch, reached)
-        frames = self._until_now(page, offset) if live else self._frames(page, offset, reached)
+        frames = self._frames(page, offset, until_now=live)
         answers = self._pushes is not None
         if answers:
             taken = fitting(frames, self.mender.limits.outbox_bytes)
@@ -153,21 +163,17 @@ class Join:
         if answers:
             self._answer(position, frames[:taken], None)
         self._tail = None
-        if live:
-            self._become_live()
         return None if live else position
 
-    def _until_now(self, page: Page, offset: int) -> list[Frame]:
-        """Everything after `offset` up to the channel's position, of what page and tail have."""
-        tail = [frame for place, frame in self._tail or () if place > offset]
-        return self._frames(page, offset, self._start) + tail
-
-    def _frames(self, page: Page, above: int, until: int) -> list[Frame]:
-        return [
+    def _frames(self, page: Page, offset: int, *, until_now: bool) -> list[Frame]:
+        """What a page has after `offset`; and behind it the tail, up to the channel's position."""
+        stored = [
             encode_message(self.channel.name, Position(page.epoch, each.offset), each.body)
             for each in page.publications
-            if above < each.offset <= until
+            if offset < each.offset <= self._start
         ]
+        tail = self._tail or () if until_now else ()
+        return stored + [frame for place, frame in tail if place > offset]
 
     def _answer(
         self, position: Position, frames: Sequence[Frame], reason: LostBecause | None
@@ -183,22 +189,15 @@ class Join:
             self.session.send(frame)
 
     def _say_lag(self, position: Position) -> None:
-        behind = max(self.channel.position.offset - position.offset, 0)
-        self.session.send(encode(Lag(channel=self.channel.name, behind=behind)))
-        self.lagging = False
-        metrics.LAGS.inc()
+        """Tell that something was kept from the peer, unless it was told."""
+        if self.lagging:
+            behind = max(self.channel.position.offset - position.offset, 0)
+            self.session.send(encode(Lag(channel=self.channel.name, behind=behind)))
+            self.lagging = False
+            metrics.LAGS.inc()
 
     def _become_live(self) -> None:
         """Take the place in the live set; no await stands between the last frame and this."""
-        if self.lagging:
-            self._say_lag(self.channel.position)
+        self._say_lag(self.channel.position)
         del self.channel.joins[self.session]
         self.channel.live.add(self.session)
-        if self.presence:
-            self.channel.watching.add(self.session)
-
-
-def _holed(offset: int, page: Page) -> bool:
-    """Whether retention took what follows `offset`."""
-    first = page.publications[0].offset if page.publications else page.top + 1
-    return offset < page.top and first != offset + 1

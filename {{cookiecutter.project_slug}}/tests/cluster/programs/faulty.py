@@ -103,7 +103,7 @@ real_compare = exchange(Mender, "_compare", compare)
 real_hand = exchange(LocalChannel, "_hand", hand)
 real_accept = exchange(LocalChannel, "accept", accept)
 real_submit = exchange(Committer, "submit", submit)
-real_append = exchange(Committer, "_append", append)
+real_append = exchange(Committer, "carry_out", append)
 real_found = exchange(Hub, "__post_init__", found)
 
 if __name__ == "__main__":
