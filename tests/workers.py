@@ -29,16 +29,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
     return Scheduling(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what runs alone, then what takes longest."""
-
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
-        return item.get_closest_marker("alone") is None, "test_suites" not in item.nodeid
-
-    items.sort(key=turn)
-
-
 @contextmanager
 def locked(path: Path, how: int) -> Iterator[None]:
     """Hold a lock, once nobody else holds it in a way that excludes this one."""
