@@ -300,7 +300,7 @@ async def test_who_watches_hears_who_is_here_after_a_gap() -> None:
             "users": [{"id": "ann"}, {"id": "bob"}],
             "count": 2,
         }
-        assert bob.silent
+        assert bob.said() == []
 
 
 async def test_who_comes_while_it_is_asked_who_is_here_is_told_behind_it() -> None:
